@@ -1,0 +1,33 @@
+"""Array libraries behind one contract: the only package that knows NumPy or CuPy by name.
+
+`contract` lists the functions, `numpy` and `cupy` implement them, `device` finds the one of a device or an array.
+"""
+
+from retrograd.backends.contract import FUNCTIONS, Backend
+from retrograd.backends.device import (
+    CPU,
+    Device,
+    backend_of,
+    backend_of_array,
+    current_device,
+    device_of,
+    devices_available,
+    get_default_device,
+    register,
+    set_default_device,
+)
+
+__all__ = [
+    "CPU",
+    "FUNCTIONS",
+    "Backend",
+    "Device",
+    "backend_of",
+    "backend_of_array",
+    "current_device",
+    "device_of",
+    "devices_available",
+    "get_default_device",
+    "register",
+    "set_default_device",
+]

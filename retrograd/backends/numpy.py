@@ -1,0 +1,474 @@
+"""The NumPy backend: the contract (`contract.py`) on the host.
+
+Names are plain aliases wherever NumPy's meaning is the contract's, so that a call costs no frame of ours; reductions
+call `ufunc.reduce` and shape functions call methods, which take a fraction of the time of NumPy's functions.
+NumPy returns scalars (`np.float32`) for results without dimensions, and every function here accepts them.
+The fused updates of optimizers are in `numpy_updates.py`, the error function in `numpy_special.py`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from retrograd.backends.allocator import keep_large_blocks
+from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.numpy_special import erf, erfc
+from retrograd.backends.numpy_updates import adam_step, sgd_step
+
+__all__ = ["adam_step", "erf", "erfc", "sgd_step"]  # the others are defined here; `contract.FUNCTIONS` lists them all
+
+keep_large_blocks()
+
+name = "cpu"
+array_types: tuple[type, ...] = (np.ndarray, *dict.fromkeys(np.sctypeDict.values()))
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT16 = np.dtype(np.float16)
+_INT64 = np.dtype(np.int64)
+_WIDENED = frozenset("?bBhHiI")  # dtype characters whose sums and products are taken in int64
+
+# ---- creation
+asarray = np.asarray
+empty = np.empty
+zeros = np.zeros
+ones = np.ones
+full = np.full
+arange = np.arange
+eye = np.eye
+
+
+def linspace(start: Any, stop: Any, num: int, *, dtype: DType | None = None) -> Array:
+    return np.linspace(start, stop, num, dtype=dtype)
+
+
+def tril(x: Array, *, k: int = 0) -> Array:
+    return np.tril(x, k)
+
+
+def triu(x: Array, *, k: int = 0) -> Array:
+    return np.triu(x, k)
+
+
+def astype(x: Array, dtype: DType) -> Array:
+    return x.astype(dtype, copy=False)
+
+
+def copy(x: Array) -> Array:
+    return x.copy()
+
+
+# ---- elementwise, one input
+abs = np.absolute
+negative = np.negative
+sign = np.sign
+exp = np.exp
+exp2 = np.exp2
+expm1 = np.expm1
+log = np.log
+log2 = np.log2
+log10 = np.log10
+log1p = np.log1p
+sqrt = np.sqrt
+square = np.square
+reciprocal = np.reciprocal
+sin = np.sin
+cos = np.cos
+tan = np.tan
+asin = np.arcsin
+acos = np.arccos
+atan = np.arctan
+sinh = np.sinh
+cosh = np.cosh
+tanh = np.tanh
+asinh = np.arcsinh
+acosh = np.arccosh
+atanh = np.arctanh
+floor = np.floor
+ceil = np.ceil
+trunc = np.trunc
+isnan = np.isnan
+isinf = np.isinf
+isfinite = np.isfinite
+signbit = np.signbit
+logical_not = np.logical_not
+bitwise_invert = np.invert
+
+
+def round(x: Array) -> Array:
+    return x.round()
+
+
+def sigmoid(x: Array) -> Array:
+    """1/(1 + e) or e/(1 + e) with e = exp(-|x|): no overflow, and full relative accuracy where the result is tiny."""
+    e = np.exp(-np.absolute(x))
+    return np.where(np.less(x, 0), e, 1) / (e + 1)
+
+
+# ---- elementwise, two inputs
+add = np.add
+subtract = np.subtract
+multiply = np.multiply
+divide = np.divide
+floor_divide = np.floor_divide
+remainder = np.remainder
+fmod = np.fmod
+power = np.power
+atan2 = np.arctan2
+hypot = np.hypot
+logaddexp = np.logaddexp
+copysign = np.copysign
+maximum = np.maximum
+minimum = np.minimum
+fmax = np.fmax
+fmin = np.fmin
+equal = np.equal
+not_equal = np.not_equal
+less = np.less
+less_equal = np.less_equal
+greater = np.greater
+greater_equal = np.greater_equal
+logical_and = np.logical_and
+logical_or = np.logical_or
+logical_xor = np.logical_xor
+bitwise_and = np.bitwise_and
+bitwise_or = np.bitwise_or
+bitwise_xor = np.bitwise_xor
+bitwise_left_shift = np.left_shift
+bitwise_right_shift = np.right_shift
+where = np.where
+
+
+def clip(x: Array, min: Any = None, max: Any = None) -> Array:
+    if min is None:
+        return x.copy() if max is None else np.minimum(x, max)
+    raised = np.maximum(x, min)
+    return raised if max is None else np.minimum(raised, max)
+
+
+def add_into(out: Array, x: Array) -> None:
+    np.add(out, x, out)
+
+
+# ---- reductions
+_Reduce = Callable[..., Any]  # NumPy's overloads of `reduce` want a literal for keepdims
+_add_reduce: _Reduce = np.add.reduce
+_multiply_reduce: _Reduce = np.multiply.reduce
+_maximum_reduce: _Reduce = np.maximum.reduce
+_minimum_reduce: _Reduce = np.minimum.reduce
+_and_reduce: _Reduce = np.logical_and.reduce
+_or_reduce: _Reduce = np.logical_or.reduce
+
+
+def sum(x: Array, *, axis: Axis = None, dtype: DType | None = None, keepdims: bool = False) -> Array:
+    if dtype is None:
+        char = x.dtype.char
+        if char == "e":
+            return _add_reduce(x, axis, _FLOAT32, None, keepdims).astype(_FLOAT16)
+        if char in _WIDENED:
+            dtype = _INT64
+    return _add_reduce(x, axis, dtype, None, keepdims)
+
+
+def prod(x: Array, *, axis: Axis = None, dtype: DType | None = None, keepdims: bool = False) -> Array:
+    if dtype is None:
+        char = x.dtype.char
+        if char == "e":
+            return _multiply_reduce(x, axis, _FLOAT32, None, keepdims).astype(_FLOAT16)
+        if char in _WIDENED:
+            dtype = _INT64
+    return _multiply_reduce(x, axis, dtype, None, keepdims)
+
+
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    if axis is None:
+        count = x.size
+    elif isinstance(axis, int):
+        count = x.shape[axis]
+    else:
+        count = math.prod(x.shape[a] for a in axis)
+    if count == 0:
+        return np.full_like(_add_reduce(x, axis, None, None, keepdims), np.nan)[()]
+    if x.dtype.char == "e":
+        return (_add_reduce(x, axis, _FLOAT32, None, keepdims) / count).astype(_FLOAT16)
+    return _add_reduce(x, axis, None, None, keepdims) / count
+
+
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _maximum_reduce(x, axis, None, None, keepdims)
+
+
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _minimum_reduce(x, axis, None, None, keepdims)
+
+
+def all(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _and_reduce(x, axis, None, None, keepdims)
+
+
+def any(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _or_reduce(x, axis, None, None, keepdims)
+
+
+def count_nonzero(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return _add_reduce(np.not_equal(x, 0), axis, _INT64, None, keepdims)
+
+
+def argmax(x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    return x.argmax(axis, keepdims=keepdims)
+
+
+def argmin(x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    return x.argmin(axis, keepdims=keepdims)
+
+
+# ---- scans and order; a 0-d array counts as one element, so axis 0 and -1 exist
+def cumulative_sum(x: Array, *, axis: int, dtype: DType | None = None) -> Array:
+    return _scan(np.add.accumulate, x, axis, dtype)
+
+
+def cumulative_prod(x: Array, *, axis: int, dtype: DType | None = None) -> Array:
+    return _scan(np.multiply.accumulate, x, axis, dtype)
+
+
+def _scan(accumulate: Callable[..., Array], x: Array, axis: int, dtype: DType | None) -> Array:
+    if x.ndim == 0:
+        return _scan(accumulate, x.reshape(1), axis, dtype)[0]
+    if dtype is None:
+        char = x.dtype.char
+        if char == "e":
+            return accumulate(x, axis, _FLOAT32).astype(_FLOAT16)
+        if char in _WIDENED:
+            dtype = _INT64
+    return accumulate(x, axis, dtype)
+
+
+def cumulative_max(x: Array, *, axis: int) -> tuple[Array, Array]:
+    if x.ndim == 0:
+        values, indices = cumulative_max(x.reshape(1), axis=axis)
+        return values[0], indices[0]
+    values = np.maximum.accumulate(x, axis)
+    reached = np.equal(x, values)
+    if x.dtype.kind in "fc":
+        reached |= np.isnan(x)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    places = np.where(reached, np.arange(x.shape[axis]).reshape(shape), 0)
+    return values, np.maximum.accumulate(places, axis)
+
+
+def sort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    if x.ndim == 0:
+        return sort(x.reshape(1), axis=axis)[0]
+    ordered = np.sort(x, axis=axis, stable=stable)
+    return np.flip(ordered, axis) if descending else ordered
+
+
+def argsort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    if x.ndim == 0:
+        return argsort(x.reshape(1), axis=axis)[0]
+    if not descending:
+        return np.argsort(x, axis=axis, stable=stable)
+    # Equal elements keep their order: sort the mirror image ascending, then read it backwards.
+    mirrored = np.argsort(np.flip(x, axis), axis=axis, stable=stable)
+    return np.flip((x.shape[axis] - 1) - mirrored, axis)
+
+
+def searchsorted(x1: Array, x2: Array, *, side: str = "left") -> Array:
+    return x1.searchsorted(x2, side)
+
+
+nonzero = np.nonzero
+
+
+def unique(x: Array, *, axis: int | None = None) -> tuple[Array, Array, Array]:
+    values, inverse, counts = np.unique(x, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
+    return values, inverse, counts
+
+
+# ---- shape
+def reshape(x: Array, shape: Shape) -> Array:
+    return x.reshape(shape)
+
+
+def permute_dims(x: Array, axes: tuple[int, ...]) -> Array:
+    return x.transpose(axes)
+
+
+broadcast_to = np.broadcast_to
+
+
+def concat(arrays: Sequence[Array], *, axis: int = 0) -> Array:
+    return np.concatenate(arrays, axis)
+
+
+def stack(arrays: Sequence[Array], *, axis: int = 0) -> Array:
+    return np.stack(arrays, axis)
+
+
+def flip(x: Array, *, axis: Axis = None) -> Array:
+    return np.flip(x, axis)
+
+
+def roll(x: Array, shift: int | tuple[int, ...], *, axis: Axis = None) -> Array:
+    return np.roll(x, shift, axis)
+
+
+def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
+    return x.squeeze(axis)
+
+
+def expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Array:
+    return np.expand_dims(x, axis)
+
+
+def repeat(x: Array, repeats: Any, *, axis: int) -> Array:
+    return x.repeat(repeats, axis)
+
+
+def tile(x: Array, repetitions: tuple[int, ...]) -> Array:
+    return np.tile(x, repetitions)
+
+
+ascontiguousarray = np.ascontiguousarray
+
+
+def diagonal(x: Array, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Array:
+    return x.diagonal(offset, axis1, axis2)
+
+
+def as_strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    size = x.itemsize
+    return np.lib.stride_tricks.as_strided(x, shape, [step * size for step in strides])
+
+
+def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    shape, strides = list(x.shape), x.strides
+    for length, axis in zip(window, axes, strict=True):
+        shape[axis] -= length - 1
+        if shape[axis] < 1 or length < 1:
+            raise ValueError(
+                f"sliding_window_view: window {tuple(window)} does not fit shape {x.shape} on axes {tuple(axes)}."
+            )
+    return np.lib.stride_tricks.as_strided(
+        x, (*shape, *window), (*strides, *(strides[axis] for axis in axes)), writeable=False
+    )
+
+
+# ---- indexing
+getitem = operator.getitem
+setitem = operator.setitem
+
+
+def index_add(x: Array, index: Any, value: Array) -> Array:
+    out = x.copy() if isinstance(x, np.ndarray) else np.array(x)
+    if not _may_repeat(index):
+        out[index] += value
+    elif out.dtype.char == "e":
+        out = out.astype(_FLOAT32)
+        np.add.at(out, index, value)
+        out = out.astype(_FLOAT16)
+    else:
+        np.add.at(out, index, value)
+    return out
+
+
+def _may_repeat(index: Any) -> bool:
+    """Whether an index can name an element twice: only integer arrays (or lists of integers) can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return builtins.any(
+        isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim > 0 and part.dtype.kind != "b")
+        for part in parts
+    )
+
+
+def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
+    """The index that pairs `indices` along `axis` with its own position along every other axis."""
+    places: list[Array] = []
+    for a, length in enumerate(indices.shape):
+        shape = [1] * indices.ndim
+        shape[a] = length
+        places.append(np.arange(length).reshape(shape))
+    places[axis] = indices
+    return tuple(places)
+
+
+def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
+    return x[_along_axis(indices, axis)]
+
+
+def put_along_axis(x: Array, indices: Array, values: Any, *, axis: int) -> Array:
+    out = x.copy()
+    out[_along_axis(indices, axis)] = values
+    return out
+
+
+def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
+    return index_add(x, _along_axis(indices, axis), values)
+
+
+# ---- products and linear algebra
+def matmul(x: Array, y: Array) -> Array:
+    if x.dtype.char == "e" and y.dtype.char == "e":
+        return np.matmul(x.astype(_FLOAT32), y.astype(_FLOAT32)).astype(_FLOAT16)
+    return np.matmul(x, y)
+
+
+def einsum(equation: str, *operands: Array) -> Array:
+    return np.einsum(equation, *operands, optimize=len(operands) > 1)
+
+
+inv = np.linalg.inv
+det = np.linalg.det
+solve = np.linalg.solve
+cholesky = np.linalg.cholesky
+eigh = np.linalg.eigh
+
+
+def slogdet(x: Array) -> tuple[Array, Array]:
+    sign_, logarithm = np.linalg.slogdet(x)
+    return sign_, logarithm
+
+
+def qr(x: Array, *, mode: str = "reduced") -> tuple[Array, Array]:
+    q, r = np.linalg.qr(x, mode)  # type: ignore[call-overload]  # the overloads want literals
+    return q, r
+
+
+def svd(x: Array, *, full_matrices: bool = True) -> tuple[Array, Array, Array]:
+    u, s, vh = np.linalg.svd(x, full_matrices)
+    return u, s, vh
+
+
+def lstsq(x: Array, y: Array) -> Array:
+    return np.linalg.lstsq(x, y, rcond=None)[0]
+
+
+# ---- host and device
+def from_host(x: Any) -> Array:
+    return x
+
+
+def to_host(x: Array) -> Any:
+    return x
+
+
+def device_index(x: Array) -> int | None:
+    return None
+
+
+def device_count() -> int:
+    return 1
+
+
+def select_device(index: int | None) -> int | None:
+    return None
+
+
+def synchronize() -> None:
+    return None
