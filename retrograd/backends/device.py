@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import os
 import threading
 from collections.abc import Callable
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar
 
 from retrograd.backends import numpy as _numpy
@@ -32,8 +33,8 @@ class Device:
     """A place for tensors: a type ("cpu", "cuda") and, where there are several, a number.
 
     Made from a string ("cpu", "cuda", "cuda:1"), an integer N (GPU N), a type and an index, or another Device. "cuda"
-    without a number is the thread's current GPU. Compares and hashes by type and index. As a context manager or decorator
-    it is the default device (and the selected GPU) of the thread while the block or function runs.
+    without a number is the thread's current GPU. Compares and hashes by type and index. As a context manager or
+    decorator it is the default device (and the selected GPU) of the thread while the block or function runs.
 
     Raises RuntimeError for a type that nobody registered, and for a string that is not `type` or `type:index`.
 
@@ -48,13 +49,13 @@ class Device:
     type: str
     index: int | None
 
-    def __init__(self, device: str | int | Device, index: int | None = None) -> None:
+    def __init__(self, device: Device | str | int, index: int | None = None) -> None:
         kind: str
         if isinstance(device, Device):
             kind, number = device.type, device.index
         elif isinstance(device, str):
             kind, number = _parse(device)
-        elif isinstance(device, int) and not isinstance(device, bool):
+        elif isinstance(device, int):
             kind, number = "cuda", _checked_index(device, device)
         else:
             raise TypeError(f"device: expected a string, an integer or a device, got {_kind_of(device)}.")
@@ -94,7 +95,7 @@ class Device:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: builtins.type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _state.default, backend, selected = _state.stack.pop()
         backend.select_device(selected)
@@ -133,14 +134,14 @@ def _checked_index(index: int, asked: object) -> int:
 
 # ---- registry
 
-_loaders: dict[str, Callable[[], ModuleType]] = {}
+_loaders: dict[str, Callable[[], Backend]] = {}
 _loaded: dict[str, Backend] = {}
 
 backend_of_array: dict[type, Backend] = {}
 """Backend of every array type that is loaded: one look-up, `backend_of_array[type(array)]`."""
 
 
-def register(kind: str, loader: Callable[[], Any]) -> None:
+def register(kind: str, loader: Callable[[], Backend]) -> None:
     """Make `kind` a device type; `loader` is called on first use and returns the backend module.
 
     Raises ValueError when the type is taken.
@@ -162,18 +163,18 @@ def backend_of(device: Device | str | int) -> Backend:
 
 
 def _load(kind: str) -> Backend:
-    backend: Backend = _loaders[kind]()  # type: ignore[assignment]  # a module with the contract's functions
+    backend = _loaders[kind]()
     _loaded[kind] = backend
     for array_type in backend.array_types:
         backend_of_array[array_type] = backend
     return backend
 
 
-def _load_numpy() -> ModuleType:
+def _load_numpy() -> Backend:
     return _numpy
 
 
-def _load_cupy() -> ModuleType:
+def _load_cupy() -> Backend:
     try:
         from retrograd.backends import cupy
     except ImportError as error:

@@ -18,10 +18,10 @@ import numpy as np
 
 from retrograd.backends.allocator import keep_large_blocks
 from retrograd.backends.contract import Array, Axis, DType, Shape
-from retrograd.backends.numpy_special import erf, erfc
-from retrograd.backends.numpy_updates import adam_step, sgd_step
-
-__all__ = ["adam_step", "erf", "erfc", "sgd_step"]  # the others are defined here; `contract.FUNCTIONS` lists them all
+from retrograd.backends.numpy_special import erf as erf
+from retrograd.backends.numpy_special import erfc as erfc
+from retrograd.backends.numpy_updates import adam_step as adam_step
+from retrograd.backends.numpy_updates import sgd_step as sgd_step
 
 keep_large_blocks()
 
