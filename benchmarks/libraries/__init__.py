@@ -1,0 +1,34 @@
+"""The libraries that are compared, one file each.
+
+A library's module offers `configure(threads)`, `version()`, `chain(workload)`, `network(workload)` and
+`operation(row, backward)`; the last three return a function of no arguments that does one step (one call for an
+operation) and returns what it computed: the chain its end and the weight's gradient, a network its loss, an operation
+its result or its gradients. `wait(result)`, where a library computes behind the caller's back, waits for it.
+A combination that makes no sense raises NotApplicable with the reason.
+"""
+
+from dataclasses import dataclass
+
+
+class NotApplicable(Exception):
+    """This library has nothing to measure here; the message is the reason that the report prints."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a library's module lives, what it must import, and what the report calls it."""
+
+    module: str
+    requires: str
+    title: str
+
+
+LIBRARIES: dict[str, Entry] = {
+    "retrograd": Entry("retrograd", "retrograd", "retrograd"),
+    "torch": Entry("torch_eager", "torch", "PyTorch"),
+    "torch-fused": Entry("torch_fused", "torch", "PyTorch (fused Adam)"),
+    "jax": Entry("jax_compiled", "jax", "JAX (compiled)"),
+    "autograd": Entry("hips_autograd", "autograd", "HIPS autograd"),
+    "mygrad": Entry("mygrad", "mygrad", "MyGrad"),
+    "numpy": Entry("numpy_twin", "numpy", "NumPy by hand"),
+}

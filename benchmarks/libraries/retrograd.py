@@ -1,0 +1,30 @@
+"""retrograd, written exactly as the PyTorch programs it is compared with."""
+
+import retrograd as rg
+from benchmarks.libraries import pytorch_style
+from benchmarks.libraries.pytorch_style import Step
+from benchmarks.workloads import Chain, Network, Operation
+
+
+def configure(threads: int) -> None:
+    """Do nothing: NumPy's BLAS reads its thread count from the environment."""
+
+
+def version() -> str:
+    """Return retrograd's version."""
+    return rg.__version__
+
+
+def chain(workload: Chain) -> Step:
+    """Return the chain's step."""
+    return pytorch_style.chain(rg, workload)
+
+
+def network(workload: Network) -> Step:
+    """Return the training step."""
+    return pytorch_style.network(rg, workload)
+
+
+def operation(row: Operation, backward: bool) -> Step:
+    """Return one call of the operation."""
+    return pytorch_style.operation(rg, row, backward)

@@ -1,0 +1,221 @@
+"""Time retrograd beside other libraries and write a table, a plot and JSON.
+
+    python benchmarks/run.py --against torch,jax,autograd,mygrad,numpy
+    python benchmarks/run.py --against numpy --workloads circle,mlp --rounds 3
+
+Each library runs in a process of its own, kept for the whole run and held to --threads cores; rounds go through the
+libraries in turn, A B C A B C, so that a drift of the machine hits all alike. Python's garbage collector stays on.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # this file's own folder holds modules that must not be found as top-level names
+
+from benchmarks import machine, report
+from benchmarks.libraries import LIBRARIES
+from benchmarks.workloads import OPERATIONS, WORKLOADS
+
+SUBJECT = "retrograd"
+OPERATIONS_WORKLOAD = "operations"
+WORKLOAD_SECONDS = 0.3
+OPERATION_SECONDS = 0.05
+
+Json = dict[str, Any]
+
+
+class Worker:
+    """A library's process; ask() sends one request and waits for its answer."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        environment = dict(os.environ, **dict.fromkeys(machine.THREAD_VARIABLES, str(threads)))
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", name, "--threads", str(threads)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.greeting = self._read()
+
+    def ask(self, **request: Any) -> Json:
+        """Return the answer to a request, {"failed": ...} if the process is gone."""
+        assert self.process.stdin is not None
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            return {"failed": "its process has ended"}
+        return self._read()
+
+    def _read(self) -> Json:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            return {"failed": f"its process ended with status {self.process.wait()}"}
+        answer: Json = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def start(names: list[str], threads: int) -> tuple[list[Worker], dict[str, str]]:
+    """Start a worker per library; return those that run, and why each other is left out."""
+    workers, left_out = [], {}
+    for name in names:
+        worker = Worker(name, threads)
+        if "version" in worker.greeting:
+            workers.append(worker)
+        else:
+            left_out[name] = str(worker.greeting.get("left_out") or worker.greeting["failed"])
+            worker.close()
+    return workers, left_out
+
+
+def measure(workers: list[Worker], name: str, title: str, rounds: int, seconds: float) -> Json:
+    """Time one row in every library, in turn, `rounds` times."""
+    times: dict[str, list[float]] = {worker.name: [] for worker in workers}
+    absent: dict[str, str] = {}
+    for _ in range(rounds):
+        for worker in workers:
+            if worker.name in absent:
+                continue
+            answer = worker.ask(do="time", workload=name, seconds=seconds)
+            if "seconds" in answer:
+                times[worker.name].append(answer["seconds"])
+            else:
+                absent[worker.name] = answer.get("not_applicable") or f"FAILED: {answer['failed']}"
+    return {"title": title, "seconds": {n: t for n, t in times.items() if n not in absent}, "absent": absent}
+
+
+def run(options: argparse.Namespace) -> Json:
+    """Measure everything that was asked for and return the results."""
+    workers, left_out = start(options.libraries, options.threads)
+    for name, reason in left_out.items():
+        print(f"left out: {name} ({reason})", file=sys.stderr)
+    if SUBJECT in left_out:
+        for worker in workers:
+            worker.close()
+        raise SystemExit(f"{SUBJECT} {left_out[SUBJECT]}; nothing to compare. Try: pip install -e .")
+    results: Json = {
+        "machine": machine.describe(options.threads),
+        "settings": {"rounds": options.rounds, "seconds": WORKLOAD_SECONDS, "command": command(options)},
+        "libraries": {
+            worker.name: {"title": LIBRARIES[worker.name].title, "version": worker.greeting["version"]}
+            for worker in workers
+        },
+        "left_out": left_out,
+        "workloads": {},
+        "operations": {},
+    }
+    try:
+        for name in options.workloads:
+            if name == OPERATIONS_WORKLOAD:
+                for row in (f"{key} {way}" for key in OPERATIONS for way in ("forward", "forward+backward")):
+                    print(row, file=sys.stderr)
+                    results["operations"][row] = measure(workers, row, row, options.rounds, OPERATION_SECONDS)
+            else:
+                title = WORKLOADS[name].title
+                print(title, file=sys.stderr)
+                results["workloads"][name] = measure(workers, name, title, options.rounds, WORKLOAD_SECONDS)
+    finally:
+        for worker in workers:
+            worker.close()
+    return results
+
+
+def write(results: Json, folder: Path) -> None:
+    """Write JSON, Markdown and, if matplotlib is installed, the plot; named by the number of threads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"threads-{results['machine']['threads']}"
+    (folder / f"{stem}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / f"{stem}.md").write_text(report.markdown(results), encoding="utf-8")
+    try:
+        report.plot(results, folder / f"{stem}.png")
+    except ModuleNotFoundError as error:
+        print(f"no plot: {error.name} is not installed", file=sys.stderr)
+
+
+def failures(results: Json) -> list[str]:
+    """Return a line for every cell that failed; a combination that does not apply is no failure."""
+    return [
+        f"{name}, {row['title']}: {reason}"
+        for group in ("workloads", "operations")
+        for row in results[group].values()
+        for name, reason in row["absent"].items()
+        if reason.startswith("FAILED")
+    ]
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line; an unknown library or workload ends the program with the list of known ones."""
+    others = [name for name in LIBRARIES if name not in (SUBJECT, "torch-fused")]
+    known = [*WORKLOADS, OPERATIONS_WORKLOAD]
+    parser = argparse.ArgumentParser(description="Time retrograd beside other libraries.")
+    parser.add_argument("--against", default=",".join(others), help=f"libraries, of {', '.join(others)} (default: all)")
+    parser.add_argument("--workloads", default=",".join(known), help=f"of {', '.join(known)} (default: all)")
+    parser.add_argument("--threads", type=_at_least_one, default=1, help="threads per library (default: 1)")
+    parser.add_argument("--rounds", type=_at_least_one, default=7, help="rounds through the libraries (default: 7)")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the results")
+    options = parser.parse_args(arguments)
+    options.libraries = [SUBJECT]
+    for name in _names(parser, "--against", options.against, others):
+        options.libraries += ["torch", "torch-fused"] if name == "torch" else [name]
+    options.workloads = _names(parser, "--workloads", options.workloads, known)
+    if options.threads > len(machine.usable_cores()):
+        parser.error(f"--threads {options.threads}: this machine has {len(machine.usable_cores())} cores")
+    return options
+
+
+def command(options: argparse.Namespace) -> str:
+    """Return the command line that repeats the measurement."""
+    others = ",".join(name for name in options.libraries if name not in (SUBJECT, "torch-fused"))
+    return (
+        f"python benchmarks/run.py --against {others} --workloads {','.join(options.workloads)} "
+        f"--threads {options.threads} --rounds {options.rounds}"
+    )
+
+
+def _names(parser: argparse.ArgumentParser, option: str, text: str, known: list[str]) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in known:
+            parser.error(f"{option}: unknown {name!r}; choose from {', '.join(known)}")
+    return names
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, write, print; the status is 1 when a library failed."""
+    options = parse(arguments)
+    results = run(options)
+    write(results, options.out)
+    print(report.terminal(results))
+    failed = failures(results)
+    for line in failed:
+        print(line, file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
