@@ -1,0 +1,106 @@
+"""The command line, the order of measurements and what is written."""
+
+import json
+import platform
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import machine, run, worker
+from benchmarks.libraries import LIBRARIES, Entry
+
+
+class Recorder:
+    """A library that answers at once and keeps the order of the questions."""
+
+    def __init__(self, name: str, order: list[str], answers: list[dict]) -> None:
+        self.name, self.order, self.answers = name, order, answers
+
+    def ask(self, **request: object) -> dict:
+        self.order.append(self.name)
+        return self.answers.pop(0)
+
+
+def test_rounds_go_through_the_libraries_in_turn():
+    order: list[str] = []
+    libraries = [Recorder(name, order, [{"seconds": n} for n in (3.0, 1.0, 2.0)]) for name in "ABC"]
+    row = run.measure(libraries, "circle", "a title", rounds=3, seconds=0)
+    assert order == list("ABCABCABC")
+    assert row == {"title": "a title", "seconds": {name: [3.0, 1.0, 2.0] for name in "ABC"}, "absent": {}}
+
+
+def test_a_library_that_fails_or_has_nothing_to_measure_is_absent_and_not_asked_again():
+    order: list[str] = []
+    libraries = [
+        Recorder("A", order, [{"not_applicable": "no optimizer"}]),
+        Recorder("B", order, [{"seconds": 1.0}, {"failed": "ValueError: no"}]),
+        Recorder("C", order, [{"seconds": 1.0}, {"seconds": 1.0}]),
+    ]
+    row = run.measure(libraries, "circle", "a title", rounds=2, seconds=0)
+    assert order == list("ABCBC")
+    assert row["seconds"] == {"C": [1.0, 1.0]}
+    assert row["absent"] == {"A": "no optimizer", "B": "FAILED: ValueError: no"}
+    assert run.failures({"workloads": {"x": row}, "operations": {}}) == ["B, a title: FAILED: ValueError: no"]
+
+
+def test_a_library_that_is_not_installed_says_so(monkeypatch):
+    monkeypatch.setitem(LIBRARIES, "torch", Entry("torch_eager", "torch", "PyTorch"))
+    monkeypatch.setitem(sys.modules, "torch", None)  # what Python does for a module it must not find
+    monkeypatch.delitem(sys.modules, "benchmarks.libraries.torch_eager", raising=False)
+    assert worker.load("torch", threads=1) == (None, {"left_out": "not installed"})
+
+
+def test_a_library_that_lacks_one_of_its_own_dependencies_is_not_called_missing(monkeypatch):
+    monkeypatch.setitem(LIBRARIES, "broken", Entry("no_such_file", "broken", "Broken"))
+    _, greeting = worker.load("broken", threads=1)
+    assert greeting["left_out"].startswith("cannot be imported: ModuleNotFoundError")
+
+
+def test_an_error_in_the_results_names_files_but_no_folders():
+    error = ImportError("cannot import name 'x' from 'y' (/home/someone/site-packages/y/__init__.py)")
+    assert worker.summary(error) == "ImportError: cannot import name 'x' from 'y' (__init__.py)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--against", "caffe"], "--against: unknown 'caffe'; choose from torch, jax, autograd, mygrad, numpy"),
+        (["--workloads", "resnet"], "--workloads: unknown 'resnet'; choose from chain, circle, mlp, wide, operations"),
+        (["--rounds", "0"], "--rounds: must be at least 1, got 0"),
+        (["--threads", "-1"], "--threads: must be at least 1, got -1"),
+        (["--threads", "100000"], "--threads 100000: this machine has"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_the_known_ones(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run.parse(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_pytorch_brings_its_fused_adam_along_and_retrograd_is_always_measured():
+    assert run.parse(["--against", "numpy,torch"]).libraries == ["retrograd", "numpy", "torch", "torch-fused"]
+
+
+def test_the_machine_is_described_without_its_name_or_its_paths(monkeypatch):
+    monkeypatch.setattr(platform, "node", lambda: "name-of-the-host")
+    monkeypatch.setattr(socket, "gethostname", lambda: "name-of-the-host")
+    description = machine.describe(threads=1)
+    assert {"cpu", "cores", "python", "numpy", "blas", "threads", "date"} <= description.keys()
+    text = json.dumps(description)
+    assert "name-of-the-host" not in text
+    assert str(Path.home()) not in text
+    assert str(run.ROOT) not in text
+
+
+def test_a_run_writes_json_markdown_and_a_plot(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
+    status = run.main(["--against", "numpy", "--workloads", "circle", "--rounds", "1", "--out", str(tmp_path)])
+    assert status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["threads-1.json", "threads-1.md", "threads-1.png"]
+    results = json.loads((tmp_path / "threads-1.json").read_text(encoding="utf-8"))
+    seconds = results["workloads"]["circle"]["seconds"]
+    assert set(seconds) == {"retrograd", "numpy"}
+    assert all(0 < value < 1 for values in seconds.values() for value in values)
+    assert "circle 2-8-1" in capsys.readouterr().out
