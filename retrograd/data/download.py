@@ -23,11 +23,10 @@ _CHUNK = 1 << 16
 def cache_dir() -> Path:
     """The folder that downloads are kept in: `$RETROGRAD_CACHE`, by default `~/.cache/retrograd`.
 
-    >>> import os
-    >>> os.environ["RETROGRAD_CACHE"] = "/var/cache/retrograd"
-    >>> cache_dir().as_posix()
+    >>> import os, unittest.mock
+    >>> with unittest.mock.patch.dict(os.environ, RETROGRAD_CACHE="/var/cache/retrograd"):
+    ...     cache_dir().as_posix()
     '/var/cache/retrograd'
-    >>> del os.environ["RETROGRAD_CACHE"]
     """
     return Path(os.environ.get("RETROGRAD_CACHE") or "~/.cache/retrograd").expanduser()
 
