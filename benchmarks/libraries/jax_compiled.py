@@ -3,7 +3,6 @@
 Compiled once per workload and process; compilation is not timed.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,10 +18,8 @@ ACTIVATIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
 
 
 def configure(threads: int) -> None:
-    """Keep XLA on the CPU and, when one thread is asked for, away from its thread pool; must precede the first call."""
+    """Keep JAX on the CPU; XLA sizes its thread pool by the cores that this process may use."""
     jax.config.update("jax_platforms", "cpu")
-    if threads == 1:
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def version() -> str:
@@ -38,13 +35,15 @@ def wait(result: Any) -> None:
 @cache
 def _compiled_chain(rounds: int) -> Callable[..., Any]:
     def end(w: Any, x: Any) -> Any:
-        return jax.lax.fori_loop(0, rounds, lambda _, x: jnp.tanh(x * w + w) - w, x)
+        for _ in range(rounds):
+            x = jnp.tanh(x * w + w) - w
+        return x
 
     return jax.jit(jax.value_and_grad(end))
 
 
 def chain(workload: Chain) -> Step:
-    """Return the chain's step, a compiled loop: unrolled, it takes XLA minutes to compile."""
+    """Return the chain's step, compiled as one program of all its operations."""
     start, weight = (jnp.asarray(array) for array in workload.operands())
     function = _compiled_chain(workload.links // 4)
     return lambda: function(weight, start)
