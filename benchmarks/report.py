@@ -190,6 +190,7 @@ def _draw_workloads(results: Results, axis: Any) -> None:
         )
     axis.axhline(1, color="black", linewidth=1)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.set_xticks(range(len(rows)), [row["title"].replace(", ", "\n") for row in rows.values()])
     axis.set_ylabel(f"time of a step ÷ {results['libraries'][reference]['title']}")
     axis.set_title("Training steps: below the line is faster; bars are medians, whiskers all rounds")
