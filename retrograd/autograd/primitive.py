@@ -1,0 +1,197 @@
+"""Primitives: declare a forward and its VJP once; the function that records it is generated (`recording.py`).
+
+    @primitive
+    def hypot(xp, x, y):
+        return xp.sqrt(x * x + y * y)
+
+    hypot.vjps(x=lambda xp, g, x, out: ..., y=...)      # one rule per input: what one needs is saved only for it, or
+    @hypot.vjp
+    def _(xp, g, x, y, out): ...                # jointly: one cotangent per input (None: no gradient)
+
+Inputs are Tensors; keyword-only parameters are static. A rule names what it needs, and exactly that is saved: an input
+(`x`), its shape or dtype (`x_shape`, `x_dtype`), the result (`out`), a static parameter (`axis`), a residual that the
+forward returned beside its result. `needs`, in a joint rule, says which inputs want a cotangent.
+
+A forward with `*arrays` takes any number of Tensors; its joint rule returns a list, and may name `shapes` and `dtypes`.
+Rules run on arrays and on Tensors: they use operators and the contract's functions, never an array method, and return new
+values or g itself, never a saved value.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from retrograd.autograd.graph import Node
+from retrograd.autograd.recording import SCOPE, backward_source, recorder_source, variadic_backward, variadic_recorder
+from retrograd.backends import backend_of_array
+
+__all__ = ["REGISTRY", "Primitive", "elementwise", "nondifferentiable", "primitive"]
+
+Rule = Callable[..., Any]
+REGISTRY: dict[str, Primitive] = {}
+"""All primitives, by the name of the function that declares them."""
+
+
+class Recorder(Protocol):
+    """The generated function: call it with Tensors; attach rules to it."""
+
+    primitive: Primitive
+    source: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def vjp(self, rule: Rule) -> Rule:
+        """Attaches the joint rule: all cotangents at once, in the order of the inputs."""
+
+    def vjps(self, **rules: Rule) -> None:
+        """Attaches one rule per input, by name. An input without a rule is not differentiable."""
+
+
+class Kernels(dict[type, Callable[..., Any]]):
+    """The forward, by the type of the first array; bound to a backend when one of its arrays first comes by."""
+
+    def __init__(self, forward: Callable[..., Any] | str) -> None:
+        super().__init__()
+        self.forward = forward
+
+    def __missing__(self, kind: type) -> Callable[..., Any]:
+        xp = backend_of_array[kind]
+        if isinstance(self.forward, str):
+            scalar = getattr(xp, "scalar_functions", {}) if issubclass(kind, np.generic) else {}
+            self[kind] = scalar.get(self.forward) or getattr(xp, self.forward)
+        else:
+            self[kind] = functools.partial(self.forward, xp)
+        return self[kind]
+
+
+class Primitive:
+    """What is known of a primitive; `record` is the function that users call, `node` the class of its nodes."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any] | str,
+        parameters: list[inspect.Parameter],
+        name: str,
+        title: str | None,
+        *,
+        promotes: tuple[str, ...] = (),
+        floating: bool = False,
+        view: bool = False,
+        outputs: bool = False,
+        residuals: tuple[str, ...] = (),
+        constant: bool = False,
+    ) -> None:
+        self.name, self.forward = name, forward
+        self.promotes, self.floating, self.view = promotes, floating, view
+        self.outputs, self.residuals, self.constant = outputs, residuals, constant
+        self.title = f"{title or ''.join(part.capitalize() for part in name.split('_'))}Backward0"
+        self.inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+        self.static = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.kernels = Kernels(forward)
+        self.needs: dict[str, list[str]] = {}
+        self.saved: list[str] = []
+        self.joint: Rule | None = None
+        self.scope = {**SCOPE, "kernels": self.kernels, "primitive": self}
+        self.scope |= {f"default_{n}": default for n, default in self.static.items()}
+        self.node: Any = self.node_class()
+        self.record: Any = variadic_recorder(self) if self.variadic else self.written(recorder_source(self), name)
+        self.record.primitive, self.record.vjp, self.record.vjps = self, self.attach_joint, self.attach_each
+        self.record.__doc__ = getattr(forward, "__doc__", None) or f"The backend's `{name}`, elementwise."
+        if name in REGISTRY:
+            raise ValueError(f"a primitive {name!r} is declared already")
+        REGISTRY[name] = self
+
+    @property
+    def wanted(self) -> set[str]:
+        """All names in the rules."""
+        return {name for names in self.needs.values() for name in names}
+
+    def attach_joint(self, rule: Rule) -> Rule:
+        """`@recorder.vjp`"""
+        self.joint = rule
+        self.specialise(dict.fromkeys([self.variadic] if self.variadic else self.inputs, rule))
+        return rule
+
+    def attach_each(self, **rules: Rule) -> None:
+        """`recorder.vjps(x=..., y=...)`"""
+        if unknown := set(rules) - set(self.inputs):
+            raise TypeError(f"{self.name}: rules for {sorted(unknown)}, but its inputs are {self.inputs}")
+        self.specialise(rules)
+
+    def specialise(self, rules: dict[str, Rule]) -> None:
+        """Writes the node's class and both functions anew, now that it is known what the rules need."""
+        self.needs = {name: list(inspect.signature(rule).parameters)[2:] for name, rule in rules.items()}
+        self.saved = sorted(self.wanted - {"needs"})
+        known = {*self.inputs, *self.static, *self.residuals, "out", self.variadic}
+        known |= {f"{n}_{what}" for n in self.inputs for what in ("shape", "dtype")}
+        known |= {"shapes", "dtypes"} if self.variadic else set()
+        if unknown := set(self.saved) - known:
+            raise TypeError(f"{self.name}: a rule names {sorted(unknown)}; it may name {sorted(map(str, known))}")
+        self.node = self.scope["Kind"] = self.node_class()
+        self.scope |= {f"rule_{name}": rule for name, rule in rules.items()}
+        for method, recorded in (("backward", False), ("backward_recorded", True)):
+            written = (
+                variadic_backward(recorded)
+                if self.variadic
+                else self.written(backward_source(self, method, recorded), method)
+            )
+            setattr(self.node, method, written)
+        if not self.variadic:
+            fresh = self.written(recorder_source(self), self.name)
+            self.record.__code__, self.record.source = fresh.__code__, fresh.source
+
+    def node_class(self) -> type[Node]:
+        """A Node with a slot for everything that is saved."""
+        stamps = [f"{n}_stamp" for n in self.saved if n in self.inputs or n == "out"]
+        extra = (["shapes", "dtypes"] if self.outputs else []) + (["stamps"] if self.variadic else [])
+        slots = dict.fromkeys([*self.saved, *stamps, *extra])
+        body = {"__slots__": tuple(slots), "saves": tuple(self.saved), "primitive": self, "__module__": __name__}
+        return type(self.title, (Node,), body)
+
+    def written(self, source: str, name: str) -> Any:
+        """The function that a source defines."""
+        exec(compile(source, f"<{self.name}>", "exec"), self.scope)
+        function = self.scope.pop(name)
+        function.source, function.__module__ = source, "retrograd.autograd.ops"
+        return function
+
+
+def primitive(forward: Callable[..., Any] | None = None, *, name: str | None = None, **options: Any) -> Any:
+    """Declares a primitive from its forward `f(xp, x, ..., *, static...)`; gives the function that records it.
+
+    `name` is what PyTorch shows in grad_fn, without Backward0. Options: `promotes` lists inputs brought to a common dtype;
+    `floating` turns integers into the default float dtype; `view` marks a result that may share its input's storage;
+    `outputs` a forward that returns a tuple of results; `residuals` names what the forward returns after its result
+    (constants for the rule: indices, masks); `constant` an operation whose result carries no gradient.
+    """
+    if forward is None:
+        return functools.partial(primitive, name=name, **options)
+    parameters = list(inspect.signature(forward).parameters.values())[1:]
+    return cast(Recorder, Primitive(forward, parameters, forward.__name__.rstrip("_"), name, **options).record)
+
+
+nondifferentiable: Any = functools.partial(primitive, constant=True)
+"""Declares an operation whose result carries no gradient: comparisons, indices, counts."""
+
+
+def elementwise(name: str, rule: Rule | None = None, /, *, backward: str | None = None, **options: Any) -> Recorder:
+    """Declares an elementwise primitive whose forward is the backend's function of that name.
+
+    One input: `elementwise("tanh", lambda xp, g, out: g * (1 - out * out))`. Two, that broadcast and are brought to a
+    common dtype: `elementwise("multiply", x=lambda xp, g, y: g * y, y=lambda xp, g, x: g * x, backward="Mul")`.
+    """
+    rules = {n: options.pop(n) for n in ("x", "y") if n in options}
+    names = ("x", "y") if options.pop("binary", bool(rules)) else ("x",)
+    parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in names]
+    options.setdefault("promotes", names if len(names) == 2 else ())
+    declared = Primitive(name, parameters, name, backward, **options)
+    if rule is not None:
+        declared.attach_joint(rule)
+    elif rules:
+        declared.attach_each(**rules)
+    return cast(Recorder, declared.record)
