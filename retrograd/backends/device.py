@@ -176,7 +176,7 @@ def _load_numpy() -> Backend:
 
 def _load_cupy() -> Backend:
     try:
-        from retrograd.backends import cupy
+        import retrograd.backends.cupy as cupy
     except ImportError as error:
         raise RuntimeError(
             'device "cuda" needs CuPy 14, which cannot be imported here: pip install "retrograd[cuda12]" '

@@ -1,0 +1,683 @@
+"""The CuPy backend: the contract (`contract.py`) on NVIDIA GPUs. Import it through the registry (`device.py`).
+
+Where CuPy means what the contract means, a name is CuPy's function; the rest of this file absorbs the differences, each
+with its reason. Nothing here copies to the host unless its docstring says so. Array operands belong to the current GPU.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cupy as cp
+import cupyx
+import numpy as np
+
+from retrograd.backends import flags
+from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.cuda_kernels import KERNELS
+from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
+
+name = "cuda"
+array_types: tuple[type, ...] = (cp.ndarray,)
+
+# Constructing a kernel compiles nothing; the first call with a dtype does.
+_kernels: dict[str, Any] = {
+    k.name: cp.ElementwiseKernel(k.inputs, k.outputs, k.body, f"retrograd_{k.name}", preamble=k.preamble)
+    for k in KERNELS
+}
+
+_FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
+_INT32 = np.dtype(np.int32)
+_INT64 = np.dtype(np.int64)
+_WIDENED = frozenset("?bBhHiI")  # dtype characters whose sums and products are taken in int64
+
+
+# ---- creation, on the current GPU
+def asarray(obj: Any, *, dtype: DType | None = None, copy: bool | None = None) -> Array:
+    return cp.asarray(obj, dtype=dtype, copy=copy)
+
+
+def empty(shape: Shape, *, dtype: DType | None = None) -> Array:
+    return cp.empty(shape, _FLOAT64 if dtype is None else dtype)
+
+
+def zeros(shape: Shape, *, dtype: DType | None = None) -> Array:
+    return cp.zeros(shape, _FLOAT64 if dtype is None else dtype)
+
+
+def ones(shape: Shape, *, dtype: DType | None = None) -> Array:
+    return cp.ones(shape, _FLOAT64 if dtype is None else dtype)
+
+
+def full(shape: Shape, fill_value: Any, *, dtype: DType | None = None) -> Array:
+    return cp.full(shape, fill_value, dtype)
+
+
+def new_zeros(x: Array, *, shape: tuple[int, ...]) -> Array:
+    return cp.zeros(shape, x.dtype)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, *, dtype: DType | None = None) -> Array:
+    return cp.arange(start, stop, step, dtype)
+
+
+def linspace(start: Any, stop: Any, num: int, *, dtype: DType | None = None) -> Array:
+    return cp.linspace(start, stop, num, dtype=dtype)
+
+
+def eye(n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: DType | None = None) -> Array:
+    return cp.eye(n_rows, n_cols, k, _FLOAT64 if dtype is None else dtype)
+
+
+def tril(x: Array, *, k: int = 0) -> Array:
+    return cp.tril(x, k)
+
+
+def triu(x: Array, *, k: int = 0) -> Array:
+    return cp.triu(x, k)
+
+
+def astype(x: Array, dtype: DType) -> Array:
+    return x.astype(dtype, copy=False)
+
+
+def copy(x: Array) -> Array:
+    return x.copy()
+
+
+# ---- elementwise, one input
+abs = cp.absolute
+negative = cp.negative
+sign = cp.sign
+exp = cp.exp
+exp2 = cp.exp2
+expm1 = cp.expm1
+log = cp.log
+log2 = cp.log2
+log10 = cp.log10
+log1p = cp.log1p
+sqrt = cp.sqrt
+square = cp.square
+reciprocal = cp.reciprocal
+sin = cp.sin
+cos = cp.cos
+tan = cp.tan
+asin = cp.arcsin
+acos = cp.arccos
+atan = cp.arctan
+sinh = cp.sinh
+cosh = cp.cosh
+tanh = cp.tanh
+asinh = cp.arcsinh
+acosh = cp.arccosh
+atanh = cp.arctanh
+floor = cp.floor
+ceil = cp.ceil
+trunc = cp.trunc
+isnan = cp.isnan
+isinf = cp.isinf
+isfinite = cp.isfinite
+signbit = cp.signbit
+logical_not = cp.logical_not
+bitwise_invert = cp.invert
+
+
+def round(x: Array) -> Array:
+    return cp.rint(x) if x.dtype.kind in "fc" else x.copy()
+
+
+def sigmoid(x: Array) -> Array:
+    return _kernels["sigmoid"](_floating(x))
+
+
+def erf(x: Array) -> Array:
+    return _kernels["erf"](_floating(x))
+
+
+def erfc(x: Array) -> Array:
+    return _kernels["erfc"](_floating(x))
+
+
+def _floating(x: Array) -> Array:
+    return x if x.dtype.kind == "f" else x.astype(_FLOAT64)
+
+
+# ---- elementwise, two inputs
+add = cp.add
+subtract = cp.subtract
+multiply = cp.multiply
+divide = cp.true_divide
+atan2 = cp.arctan2
+hypot = cp.hypot
+logaddexp = cp.logaddexp
+copysign = cp.copysign
+maximum = cp.maximum
+minimum = cp.minimum
+fmax = cp.fmax
+fmin = cp.fmin
+equal = cp.equal
+not_equal = cp.not_equal
+less = cp.less
+less_equal = cp.less_equal
+greater = cp.greater
+greater_equal = cp.greater_equal
+logical_and = cp.logical_and
+logical_or = cp.logical_or
+logical_xor = cp.logical_xor
+bitwise_and = cp.bitwise_and
+bitwise_or = cp.bitwise_or
+bitwise_xor = cp.bitwise_xor
+bitwise_left_shift = cp.left_shift
+bitwise_right_shift = cp.right_shift
+
+
+def power(x: Array, y: Array, out: Array | None = None) -> Array:
+    if isinstance(y, int) and y < 0 and x.dtype.kind in "iu":  # CuPy would give 0 where NumPy raises
+        raise ValueError("Integers to negative integer powers are not allowed.")
+    return cp.power(x, y, out)
+
+
+def fmod(x: Array, y: Array) -> Array:
+    dtype = cp.result_type(x, y)
+    if dtype.kind != "i":
+        return cp.fmod(x, y)
+    # CuPy takes integers through float64, which holds 53 bits.
+    size = cp.remainder(cp.absolute(x), cp.absolute(y) if isinstance(y, cp.ndarray) else builtins.abs(y))
+    return cp.where(cp.less(x, 0), cp.negative(size), size)
+
+
+def remainder(x: Array, y: Array) -> Array:
+    """CuPy's x - floor(x/y) y rounds twice and turns an infinite y into NaN; this is C's fmod, moved to y's sign."""
+    if cp.result_type(x, y).kind != "f":
+        return cp.remainder(x, y)
+    rest = cp.fmod(x, y)
+    astray = cp.logical_and(cp.not_equal(rest, 0), cp.not_equal(cp.less(rest, 0), cp.less(y, 0)))
+    return cp.where(astray, cp.add(rest, y), rest)
+
+
+def floor_divide(x: Array, y: Array) -> Array:
+    """(x - x mod y)/y, which is an integer up to rounding; floor(x/y) is one too large where x/y rounds up."""
+    if cp.result_type(x, y).kind != "f":
+        return cp.floor_divide(x, y)
+    exact = cp.rint(cp.true_divide(cp.subtract(x, remainder(x, y)), y))
+    return cp.where(cp.equal(y, 0), cp.true_divide(x, y), exact)
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    return cp.where(condition, x, y)
+
+
+def clip(x: Array, min: Any = None, max: Any = None) -> Array:
+    if min is None:
+        return x.copy() if max is None else cp.minimum(x, max)
+    raised = cp.maximum(x, min)
+    return raised if max is None else cp.minimum(raised, max)
+
+
+def add_into(out: Array, x: Array) -> None:
+    cp.add(out, x, out)
+
+
+# ---- reductions; CuPy accumulates float16 in float32
+def sum(x: Array, *, axis: Axis = None, dtype: DType | None = None, keepdims: bool = False) -> Array:
+    return x.sum(_axis(x, axis), _wide(x, dtype), None, keepdims)
+
+
+def prod(x: Array, *, axis: Axis = None, dtype: DType | None = None, keepdims: bool = False) -> Array:
+    return x.prod(_axis(x, axis), _wide(x, dtype), None, keepdims)
+
+
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    count = elements_along(x.shape, axis)
+    if x.dtype.char == "e":
+        total = x.sum(_axis(x, axis), _FLOAT32, None, keepdims)
+        return cp.true_divide(total, count).astype(x.dtype)
+    return cp.true_divide(x.sum(_axis(x, axis), None, None, keepdims), count)
+
+
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return x.max(_axis(x, axis), None, keepdims)
+
+
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return x.min(_axis(x, axis), None, keepdims)
+
+
+def all(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return x.all(_axis(x, axis), None, keepdims)
+
+
+def any(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return x.any(_axis(x, axis), None, keepdims)
+
+
+def count_nonzero(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    return cp.not_equal(x, 0).sum(_axis(x, axis), _INT64, None, keepdims)
+
+
+def argmax(x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    return x.argmax(axis=_axis(x, axis), keepdims=keepdims)
+
+
+def argmin(x: Array, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    return x.argmin(axis=_axis(x, axis), keepdims=keepdims)
+
+
+def _axis(x: Array, axis: Axis) -> Axis:
+    """CuPy knows no axis of a 0-d array; NumPy takes 0 and -1."""
+    return None if x.ndim == 0 and axis in (0, -1, (0,), (-1,)) else axis
+
+
+def _wide(x: Array, dtype: DType | None) -> DType | None:
+    return _INT64 if dtype is None and x.dtype.char in _WIDENED else dtype
+
+
+# ---- scans and order; a 0-d array counts as one element
+def cumulative_sum(x: Array, *, axis: int, dtype: DType | None = None) -> Array:
+    return _scan(cp.cumsum, x, axis, dtype)
+
+
+def cumulative_prod(x: Array, *, axis: int, dtype: DType | None = None) -> Array:
+    return _scan(cp.cumprod, x, axis, dtype)
+
+
+def _scan(scan: Any, x: Array, axis: int, dtype: DType | None) -> Array:
+    axis = normalized_axis(axis, x.ndim)
+    if x.ndim == 0:
+        return _scan(scan, x.reshape(1), 0, dtype)[0]
+    if dtype is None and x.dtype.char == "e":
+        return scan(x, axis, _FLOAT32).astype(x.dtype)
+    return scan(x, axis, _wide(x, dtype))
+
+
+def cumulative_max(x: Array, *, axis: int) -> tuple[Array, Array]:
+    axis = normalized_axis(axis, x.ndim)
+    x = cp.ascontiguousarray(x)
+    values = cp.empty(x.shape, x.dtype)
+    places = cp.zeros(x.shape, _INT64)
+    if x.size:
+        length = x.shape[axis] if x.ndim else 1
+        inner = math.prod(x.shape[axis + 1 :])
+        _kernels["cumulative_max"](x, length, inner, values, places, size=x.size // length)
+    return values, places
+
+
+def sort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    if x.ndim == 0:
+        return sort(x.reshape(1), axis=axis)[0]
+    ordered = cp.sort(x, axis)
+    return cp.flip(ordered, axis) if descending else ordered
+
+
+def argsort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    if x.ndim == 0:
+        return argsort(x.reshape(1), axis=axis)[0]
+    if not descending:
+        return cp.argsort(x, axis)
+    # Equal elements keep their order: sort the mirror image ascending, then read it backwards.
+    mirrored = cp.argsort(cp.flip(x, axis), axis)
+    return cp.flip(cp.subtract(x.shape[axis] - 1, mirrored), axis)
+
+
+def searchsorted(x1: Array, x2: Array, *, side: str = "left") -> Array:
+    return cp.searchsorted(x1, x2, side)
+
+
+def nonzero(x: Array) -> tuple[Array, ...]:
+    """Waits for the GPU: the shape of the result is the answer."""
+    found: tuple[Array, ...] = cp.nonzero(x)
+    return found
+
+
+def unique(x: Array, *, axis: int | None = None) -> tuple[Array, Array, Array]:
+    """Waits for the GPU: the shape of the result is the answer."""
+    values, inverse, counts = cp.unique(x, return_inverse=True, return_counts=True, axis=axis, equal_nan=False)
+    return values, inverse.reshape(x.shape if axis is None else -1), counts
+
+
+# ---- shape
+def reshape(x: Array, shape: Shape) -> Array:
+    return x.reshape(shape)
+
+
+def permute_dims(x: Array, axes: tuple[int, ...]) -> Array:
+    return cp.transpose(x, axes)
+
+
+broadcast_to = cp.broadcast_to
+
+
+def concat(arrays: Sequence[Array], *, axis: int = 0) -> Array:
+    return cp.concatenate(arrays, axis)
+
+
+def stack(arrays: Sequence[Array], *, axis: int = 0) -> Array:
+    return cp.stack(arrays, axis)
+
+
+def flip(x: Array, *, axis: Axis = None) -> Array:
+    return cp.flip(x, axis)
+
+
+def roll(x: Array, shift: int | tuple[int, ...], *, axis: Axis = None) -> Array:
+    return cp.roll(x, shift, axis)
+
+
+def squeeze(x: Array, axis: int | tuple[int, ...]) -> Array:
+    return x.squeeze(axis)
+
+
+def expand_dims(x: Array, *, axis: int | tuple[int, ...]) -> Array:
+    return cp.expand_dims(x, axis)
+
+
+def repeat(x: Array, repeats: Any, *, axis: int) -> Array:
+    """Waits for the GPU when `repeats` is an array: the length of the result is its sum."""
+    if isinstance(repeats, cp.ndarray) and repeats.size > 1:
+        ends = cp.cumsum(repeats)
+        source = cp.searchsorted(ends, cp.arange(int(ends[-1])), "right")
+        return cp.take(x, source, axis)
+    return x.repeat(int(repeats) if isinstance(repeats, cp.ndarray) else repeats, axis)
+
+
+def tile(x: Array, repetitions: tuple[int, ...]) -> Array:
+    return cp.tile(x, repetitions)
+
+
+def ascontiguousarray(x: Array) -> Array:
+    return x if x.ndim == 0 else cp.ascontiguousarray(x)
+
+
+def diagonal(x: Array, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Array:
+    return x.diagonal(offset, normalized_axis(axis1, x.ndim), normalized_axis(axis2, x.ndim))
+
+
+def as_strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    size = x.itemsize
+    return cp.lib.stride_tricks.as_strided(x, shape, tuple(step * size for step in strides))
+
+
+def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    return cp.lib.stride_tricks.as_strided(x, *window_layout(x.shape, x.strides, window, axes))
+
+
+# ---- indexing
+def getitem(x: Array, index: Any) -> Array:
+    """Boolean masks wait for the GPU; integer arrays are checked as `flags` says."""
+    return x[_placed(x, index)]
+
+
+def setitem(x: Array, index: Any, value: Any) -> None:
+    index = _placed(x, index)
+    if isinstance(value, cp.ndarray) and value.size > 1 and _may_repeat(index):
+        value = _last_of_duplicates(x, index, value)
+    x[index] = value
+
+
+def _last_of_duplicates(x: Array, index: Any, value: Array) -> Array:
+    """`value` where every duplicate holds what the last one held: CuPy writes duplicates in no certain order.
+
+    The largest position that aims at a place is found by an atomic maximum, whose result does not depend on the order.
+    """
+    places = cp.arange(x.size).reshape(x.shape)[index]
+    value = cp.broadcast_to(value, places.shape)
+    last = cp.zeros(x.size, _INT64)
+    cp.maximum.at(last, places.reshape(-1), cp.arange(places.size))
+    return cp.ascontiguousarray(value).reshape(-1)[last[places]]
+
+
+def index_add(x: Array, index: Any, value: Array) -> Array:
+    index = _placed(x, index)
+    out = x.copy()
+    if not _may_repeat(index):
+        out[index] = cp.add(out[index], value)
+        return out
+    total = out.astype(_adding_dtype(out.dtype), copy=False)
+    if flags.deterministic:
+        _add_by_segment(total, index, value)
+    elif total.dtype.kind == "c":
+        cp.add.at(total.real, index, value.real)
+        cp.add.at(total.imag, index, value.imag)
+    else:
+        cp.add.at(total, index, value)
+    return total.astype(out.dtype, copy=False)
+
+
+def _adding_dtype(dtype: Any) -> Any:
+    """Atomic additions exist for 32 and 64 bits; float16 would also lose its small addends."""
+    if dtype.kind == "f" and dtype.itemsize == 2:
+        return _FLOAT32
+    return _INT32 if dtype.kind in "biu" and dtype.itemsize < 4 else dtype
+
+
+def _add_by_segment(total: Array, index: Any, value: Array) -> None:
+    """total[index] += value, adding in the order of `value`: sort by destination, then add up each run."""
+    if total.dtype.kind == "c":
+        _add_by_segment(total.real, index, value.real)
+        _add_by_segment(total.imag, index, value.imag)
+        return
+    places = cp.arange(total.size).reshape(total.shape)[index]
+    if places.size == 0:
+        return
+    values = cp.ascontiguousarray(cp.broadcast_to(value, places.shape)).astype(total.dtype, copy=False).reshape(-1)
+    keys = places.reshape(-1)
+    order = cp.argsort(keys)
+    flat = cp.ascontiguousarray(total).reshape(-1)
+    _kernels["segment_sum"](keys[order], order, values, keys.size, 1, flat, size=keys.size)
+    if not total.flags.c_contiguous:
+        total[...] = flat.reshape(total.shape)
+
+
+def _may_repeat(index: tuple[Any, ...]) -> bool:
+    return builtins.any(isinstance(part, cp.ndarray) and part.dtype.kind != "b" and part.size > 1 for part in index)
+
+
+_PLAIN = (int, slice, type(None), type(Ellipsis))
+
+
+def _placed(x: Array, index: Any) -> tuple[Any, ...]:
+    """The index as a tuple whose arrays are on the GPU, lists and host arrays among them checked and copied there."""
+    parts = index if type(index) is tuple else (index,)
+    if builtins.all(type(part) in _PLAIN for part in parts):
+        return parts
+    parts = tuple(np.asarray(part) if isinstance(part, (list, np.ndarray)) else part for part in parts)
+    taken = builtins.sum(_axes_taken(part) for part in parts)
+    placed: list[Any] = []
+    axis = 0
+    for part in parts:
+        if part is Ellipsis:
+            axis += x.ndim - taken
+        elif isinstance(part, (np.ndarray, cp.ndarray)) and axis < x.ndim:
+            part = _checked(part, x.shape[axis], axis)
+        axis += _axes_taken(part)
+        placed.append(part)
+    return tuple(placed)
+
+
+def _axes_taken(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    mask = isinstance(part, (np.ndarray, cp.ndarray)) and part.dtype.kind == "b"
+    return part.ndim if mask else 1
+
+
+def _checked(indices: Array, length: int, axis: int) -> Array:
+    """An index array on the GPU, compared with the length where that needs no wait or where `flags` asks for it."""
+    on_host = isinstance(indices, np.ndarray)
+    if on_host and indices.size == 0 and indices.dtype.kind == "f":
+        indices = indices.astype(np.int64)  # the empty list
+    if indices.dtype.kind in "iu" and indices.size and (on_host or flags.check_indices):
+        lowest, highest = int(indices.min()), int(indices.max())
+        if lowest < -length or highest >= length:
+            wrong = lowest if lowest < -length else highest
+            raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {length}")
+    return cp.asarray(indices) if on_host else indices
+
+
+def _along_axis(x: Array, indices: Array, axis: int) -> tuple[Array, ...]:
+    """The index that pairs `indices` along `axis` with its own position along every other axis."""
+    axis = normalized_axis(axis, x.ndim)
+    places: list[Array] = []
+    for a, length in enumerate(indices.shape):
+        shape = [1] * indices.ndim
+        shape[a] = length
+        places.append(cp.arange(length).reshape(shape))
+    places[axis] = indices
+    return tuple(places)
+
+
+def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
+    return getitem(x, _along_axis(x, indices, axis))
+
+
+def put_along_axis(x: Array, indices: Array, values: Any, *, axis: int) -> Array:
+    out = x.copy()
+    setitem(out, _along_axis(x, indices, axis), values)
+    return out
+
+
+def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
+    return index_add(x, _along_axis(x, indices, axis), values)
+
+
+# ---- products and linear algebra; decompositions wait for the GPU to learn whether they succeeded
+matmul = cp.matmul
+
+
+def einsum(equation: str, *operands: Array) -> Array:
+    return cp.einsum(equation, *operands, optimize=len(operands) > 1)
+
+
+def inv(x: Array) -> Array:
+    with cupyx.errstate(linalg="raise"):
+        return cp.linalg.inv(x)
+
+
+def det(x: Array) -> Array:
+    return cp.linalg.det(x)
+
+
+def slogdet(x: Array) -> tuple[Array, Array]:
+    sign_, logarithm = cp.linalg.slogdet(x)
+    return sign_, logarithm
+
+
+def solve(x: Array, y: Array) -> Array:
+    if y.ndim > 1:  # CuPy does not broadcast the batches
+        batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        x = cp.broadcast_to(x, (*batch, *x.shape[-2:]))
+        y = cp.broadcast_to(y, (*batch, *y.shape[-2:]))
+    with cupyx.errstate(linalg="raise"):
+        return cp.linalg.solve(x, y)
+
+
+def cholesky(x: Array) -> Array:
+    with cupyx.errstate(linalg="raise"):
+        return cp.linalg.cholesky(x)
+
+
+def qr(x: Array, *, mode: str = "reduced") -> tuple[Array, Array]:
+    q, r = cp.linalg.qr(x, mode)
+    return q, r
+
+
+def svd(x: Array, *, full_matrices: bool = True) -> tuple[Array, Array, Array]:
+    with cupyx.errstate(linalg="raise"):
+        u, s, vh = cp.linalg.svd(x, full_matrices)
+    return u, s, vh
+
+
+def eigh(x: Array) -> tuple[Array, Array]:
+    with cupyx.errstate(linalg="raise"):
+        values, vectors = cp.linalg.eigh(x)
+    return values, vectors
+
+
+def lstsq(x: Array, y: Array) -> Array:
+    with cupyx.errstate(linalg="raise"):
+        return cp.linalg.lstsq(x, y, None)[0]
+
+
+# ---- the steps of optimizers: one launch each
+def sgd_step(
+    param: Array,
+    grad: Array,
+    momentum_buffer: Array | None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+    first: bool = False,
+) -> None:
+    if momentum_buffer is None or not momentum:
+        _kernels["sgd_step"](grad, lr, weight_decay, maximize, param)
+        return
+    rates = (lr, momentum, dampening, weight_decay, nesterov, maximize, first)
+    _kernels["sgd_momentum_step"](grad, *rates, param, momentum_buffer)
+
+
+def adam_step(
+    param: Array,
+    grad: Array,
+    exp_avg: Array,
+    exp_avg_sq: Array,
+    max_exp_avg_sq: Array | None,
+    *,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    maximize: bool = False,
+) -> None:
+    step_size = -lr / (1.0 - beta1**step)
+    root_of_correction = (1.0 - beta2**step) ** 0.5
+    decay, coupled = (1.0 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
+    rates = (step_size, root_of_correction, beta1, beta2, eps, decay, coupled, maximize)
+    if max_exp_avg_sq is None:
+        _kernels["adam_step"](grad, *rates, param, exp_avg, exp_avg_sq)
+    else:
+        _kernels["amsgrad_step"](grad, *rates, param, exp_avg, exp_avg_sq, max_exp_avg_sq)
+
+
+# ---- host and device
+def from_host(x: Any) -> Array:
+    return cp.asarray(x)
+
+
+def to_host(x: Array) -> Any:
+    return cp.asnumpy(x)
+
+
+def device_index(x: Array) -> int | None:
+    return int(x.device.id)
+
+
+def device_count() -> int:
+    try:
+        return int(cp.cuda.runtime.getDeviceCount())
+    except RuntimeError:  # no driver
+        return 0
+
+
+def select_device(index: int | None) -> int | None:
+    selected = int(cp.cuda.runtime.getDevice())
+    if index is not None and index != selected:
+        count = device_count()
+        if index >= count:
+            raise RuntimeError(f"device {name}:{index} does not exist; this machine has {count}, counted from 0.")
+        cp.cuda.runtime.setDevice(index)
+    return selected
+
+
+def synchronize() -> None:
+    cp.cuda.Device().synchronize()
