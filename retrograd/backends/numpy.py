@@ -21,7 +21,7 @@ from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
 from retrograd.backends.numpy_updates import adam_step as adam_step
 from retrograd.backends.numpy_updates import sgd_step as sgd_step
-from retrograd.backends.shapes import elements_along, normalized_axis
+from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
 
 keep_large_blocks()
 
@@ -117,12 +117,12 @@ def round(x: Array) -> Array:
     return x.round()
 
 
-_EXP_LIMIT = {"f": np.float32(88.72), "d": np.float64(709.78)}  # the exponential of these is still finite
+_EXP_LIMIT = {"f": 88.72, "d": 709.78}  # the exponential of these is still finite
 
 
 def sigmoid(x: Array) -> Array:
-    """1/(1 + exp(-x)), the exponent bounded so that nothing overflows; where the result is a normal number it is exact to
-    two units in the last place, and smaller ones stay below the smallest normal number."""
+    """1/(1 + exp(-x)), the exponent bounded so that nothing overflows: results that are normal numbers are exact to two
+    units in the last place, the others come out below the smallest normal number."""
     char = x.dtype.char
     if char == "e":
         return sigmoid(x.astype(_FLOAT32)).astype(_FLOAT16)
