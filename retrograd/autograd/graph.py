@@ -1,8 +1,8 @@
 """The graph and its replay: Node, `backward`, `autograd.grad`.
 
 A Node is one recorded operation. Its `seq` is the tick at which it was recorded, so a node always has a higher
-number than the nodes it depends on: taking pending nodes from a heap, highest number first, is a reverse topological order, found
-without a first pass over the graph.
+number than the nodes it depends on: taking pending nodes from a heap, highest number first, is a reverse topological
+order, found without a first pass over the graph.
 
 The engine, not the rules, owns what every rule would otherwise repeat: summing a cotangent to the shape of a broadcast
 input, casting it to the input's dtype, skipping inputs that need none, accumulation, hooks, and freeing saved values.
@@ -61,7 +61,7 @@ class Node:
         return tuple((n.source, n.index) if isinstance(n, Pick) else (n, 0) for n in self.parents)
 
     def register_hook(self, hook: Hook) -> RemovableHandle:
-        """Calls `hook(grad)` with the gradient of this node's output before the node's own rule; it may return another."""
+        """Calls `hook(grad)` with the gradient of this node's output before its rule; it may return another."""
         if self.hooks is None:
             self.hooks = []
         self.hooks.insert(len(self.hooks) - sum(isinstance(h, RetainGrad) for h in self.hooks), hook)
@@ -236,9 +236,9 @@ def run(
         if wanted is not None and seq in wanted:
             own = recorded or (seq not in shared and g.base is None)
             wanted[seq] = g if own else backend_of_array[g.__class__].copy(g)
-        if node.__class__ is AccumulateGrad:
+        if isinstance(node, AccumulateGrad):
             if wanted is None:
-                node.accumulate(g, owned=seq not in shared and g.base is None)  # type: ignore[attr-defined]
+                node.accumulate(g, owned=seq not in shared and g.base is None)
             continue
         xp = backend_of_array.get(g.__class__)
         gs = node.backward_recorded(g, xp, keep) if recorded else node.backward(g, xp, keep)

@@ -12,9 +12,9 @@ Inputs are Tensors; keyword-only parameters are static. A rule names what it nee
 (`x`), its shape or dtype (`x_shape`, `x_dtype`), the result (`out`), a static parameter (`axis`), a residual that the
 forward returned beside its result. `needs`, in a joint rule, says which inputs want a cotangent.
 
-A forward with `*arrays` takes any number of Tensors; its joint rule returns a list, and may name `shapes` and `dtypes`.
-Rules run on arrays and on Tensors: they use operators and the contract's functions, never an array method, and return new
-values or g itself, never a saved value.
+A forward with `*arrays` takes any number of Tensors; its joint rule returns a list, and may name `shapes` and
+`dtypes`. Rules run on arrays and on Tensors: they use operators and the contract's functions, never an array method,
+and return new values or g itself, never a saved value.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class Primitive:
         self.scope = {**SCOPE, "kernels": self.kernels, "primitive": self}
         self.scope |= {f"default_{n}": default for n, default in self.static.items()}
         self.node: Any = self.node_class()
-        self.record: Any = variadic_recorder(self) if self.variadic else self.written(recorder_source(self), name)
+        self.record: Any
+        self.record = variadic_recorder(self) if self.variadic else self.written(recorder_source(self), name)
         self.record.primitive, self.record.vjp, self.record.vjps = self, self.attach_joint, self.attach_each
         self.record.__doc__ = getattr(forward, "__doc__", None) or f"The backend's `{name}`, elementwise."
         if name in REGISTRY:
@@ -164,10 +165,10 @@ class Primitive:
 def primitive(forward: Callable[..., Any] | None = None, *, name: str | None = None, **options: Any) -> Any:
     """Declares a primitive from its forward `f(xp, x, ..., *, static...)`; gives the function that records it.
 
-    `name` is what PyTorch shows in grad_fn, without Backward0. Options: `promotes` lists inputs brought to a common dtype;
-    `floating` turns integers into the default float dtype; `view` marks a result that may share its input's storage;
-    `outputs` a forward that returns a tuple of results; `residuals` names what the forward returns after its result
-    (constants for the rule: indices, masks); `constant` an operation whose result carries no gradient.
+    `name` is what PyTorch shows in grad_fn, without Backward0. Options: `promotes` lists inputs brought to a common
+    dtype; `floating` turns integers into the default float dtype; `view` marks a result that may share its input's
+    storage; `outputs` a forward that returns a tuple of results; `residuals` names what the forward returns after its
+    result (constants for the rule: indices, masks); `constant` an operation whose result carries no gradient.
     """
     if forward is None:
         return functools.partial(primitive, name=name, **options)

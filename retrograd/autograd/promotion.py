@@ -174,7 +174,8 @@ def explain(error: Exception, primitive: Primitive, *inputs: Any) -> Exception:
     if isinstance(error, ValueError):
         if "broadcast" in str(error):
             return RuntimeError(
-                f"{name}: shapes {shapes} do not broadcast; each pair of lengths, from the last dimension on, must be equal or 1."
+                f"{name}: shapes {shapes} do not broadcast; "
+                "each pair of lengths, from the last dimension on, must be equal or 1."
             )
         return RuntimeError(f"{name}: {error} (shapes {shapes})")
     if isinstance(error, TypeError) and not str(error).startswith(name):

@@ -1,7 +1,7 @@
-"""The generated half of a primitive: the function that records a call, and the node's `backward`, written out as source.
+"""The generated half of a primitive: the function that records a call, and the node's `backward`, written as source.
 
-Unrolled by arity, as `dataclasses` writes `__init__`: a loop over `*args` would cost a microsecond per operation, as much as
-all the rest. `print(rg.autograd.ops.multiply.source)` shows what was written. Below: what the written functions call.
+Unrolled by arity, as `dataclasses` writes `__init__`: a loop over `*args` would cost a microsecond per operation, as
+much as all the rest. `print(rg.autograd.ops.multiply.source)` shows what was written. Below: what these functions call.
 """
 
 from __future__ import annotations
@@ -214,21 +214,21 @@ def variadic_recorder(p: Primitive) -> Callable[..., Any]:
 
     def record(*tensors: Any, **static: Any) -> Any:
         static = {**p.static, **static}
-        tensors, arrays, kernel = coerce(p, *tensors)  # type: ignore[assignment]
+        operands, arrays, kernel = coerce(p, *tensors)
         if p.promotes and len({a.dtype for a in arrays}) > 1:
-            arrays = promote(*arrays)
+            arrays = list(promote(*arrays))
         try:
             array = kernel(*arrays, **static)
         except Exception as error:
-            raise explain(error, p, *tensors) from None
+            raise explain(error, p, *operands) from None
         out: Any = tuple(make(a) for a in array) if p.outputs else make(array)
-        if state.grad and any(t._node is not None for t in tensors):
+        if state.grad and any(t._node is not None for t in operands):
             if not p.needs:
-                refuse_gradient(p, *tensors)
+                refuse_gradient(p, *operands)
             node = p.node()
             node.seq, node.hooks = next(clock), None
-            node.parents = tuple(t._node for t in tensors)
-            node.stamps = [t._stamp for t in tensors] if p.variadic in p.saved else []
+            node.parents = tuple(t._node for t in operands)
+            node.stamps = [t._stamp for t in operands] if p.variadic in p.saved else []
             for name in p.saved:
                 setattr(node, name, _value_to_save(p, name, arrays, array, static))
             if "out" in p.saved:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,10 @@ class Tensor:
     _array: Any
     _node: Node | None
     _stamp: Stamp
+    _grad: Tensor
+    _base: Tensor
+    _replay: tuple[Any, ...]
+    _views: list[weakref.ref[Tensor]]
 
     # What NumPy asks of an array that wants its own arithmetic is attached by the ops (methods/interop.py).
 

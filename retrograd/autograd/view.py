@@ -1,8 +1,8 @@
 """Views: Tensors that share a storage, and in-place changes that reach all of them.
 
-An in-place operation computes its result as a new value, writes it over the old one and gives the Tensor the new value's
-place in the graph. Written through a view, the base gets a node that says "this region was replaced", and every live view
-of the base is derived from it again.
+An in-place operation computes its result as a new value, writes it over the old one and gives the Tensor the new
+value's place in the graph. Written through a view, the base gets a node that says "this region was replaced", and every
+live view of the base is derived from it again.
 """
 
 from __future__ import annotations
