@@ -1,0 +1,68 @@
+"""The modules `cupy` and `cupyx`, put together."""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tests.strict_cupy import rules
+from tests.strict_cupy.array import Device, ndarray
+from tests.strict_cupy.functions import as_strided, functions, linalg
+from tests.strict_cupy.kernels import ElementwiseKernel
+from tests.strict_cupy.ufuncs import UFUNCS, ufunc
+
+
+def make_cupy() -> ModuleType:
+    cupy = ModuleType("cupy")
+    shared: dict[str, Any] = {**functions, **UFUNCS}
+    for name in [
+        "bool_",
+        "int8",
+        "uint8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+        "dtype",
+        "inf",
+        "nan",
+        "pi",
+        "newaxis",
+    ]:
+        shared[name] = getattr(np, name)
+    vars(cupy).update(
+        shared,
+        __version__=rules.SIGNATURES["version"],
+        ndarray=ndarray,
+        ufunc=ufunc,
+        ElementwiseKernel=ElementwiseKernel,
+        linalg=SimpleNamespace(**linalg),
+        lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided)),
+        cuda=SimpleNamespace(
+            Device=Device,
+            runtime=SimpleNamespace(
+                getDeviceCount=lambda: rules.DEVICES,
+                getDevice=lambda: rules.state.device,
+                setDevice=_set_device,
+            ),
+        ),
+    )
+    return cupy
+
+
+def make_cupyx() -> ModuleType:
+    cupyx = ModuleType("cupyx")
+    vars(cupyx).update(errstate=rules.errstate)
+    return cupyx
+
+
+def _set_device(index: int) -> None:
+    if not 0 <= index < rules.DEVICES:
+        raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+    rules.state.device = index

@@ -1,0 +1,94 @@
+"""What pytest gets: the device type "strict", the fixtures over both backends, and the check after every test."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrograd import backends
+from retrograd.backends import flags
+from tests.strict_cupy import rules
+from tests.strict_cupy.modules import make_cupy, make_cupyx
+
+_MODULE = "tests.strict_cupy.loaded_backend"
+
+
+def load_strict_backend() -> Any:
+    """retrograd/backends/cupy.py, imported a second time with the stand-in as its CuPy."""
+    if _MODULE in sys.modules:
+        return sys.modules[_MODULE]
+    spec = importlib.util.find_spec("retrograd.backends.cupy")
+    assert spec is not None
+    assert spec.origin is not None
+    again = importlib.util.spec_from_file_location(_MODULE, spec.origin)
+    assert again is not None
+    assert again.loader is not None
+    module = importlib.util.module_from_spec(again)
+    genuine = {name: sys.modules.get(name) for name in ("cupy", "cupyx")}
+    sys.modules.update(cupy=make_cupy(), cupyx=make_cupyx())
+    try:
+        again.loader.exec_module(module)
+    finally:
+        for name, was in genuine.items():
+            if was is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = was
+    module.name = "strict"  # type: ignore[attr-defined]
+    sys.modules[_MODULE] = module
+    return module
+
+
+def register_strict() -> None:
+    """Make "strict" a device type of this process; harmless when it is one already."""
+    try:
+        backends.register("strict", load_strict_backend)
+    except ValueError:
+        return
+
+
+register_strict()
+
+
+@pytest.fixture(params=["cpu", "strict"])
+def device(request: pytest.FixtureRequest) -> backends.Device:
+    """Each device that this machine can run: "cpu" and "strict:0"."""
+    return backends.Device("cpu") if request.param == "cpu" else backends.Device("strict", 0)
+
+
+@pytest.fixture
+def xp(device: backends.Device) -> Any:
+    """The backend module of `device`."""
+    return backends.backend_of(device)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def forbid_synchronization() -> Iterator[None]:
+    """Within the test, a call that makes the host wait for the strict device raises."""
+    flags.check_index_arrays(False)
+    with rules.no_waiting():
+        yield
+    flags.check_index_arrays(True)
+
+
+@pytest.fixture(autouse=True)
+def _rules_of_the_gpu() -> Iterator[None]:
+    """Index arrays are checked, so that an index out of range raises IndexError on every device as it does on the CPU;
+    one that passes the check by and wraps fails the test. The first device is current again after each test."""
+    flags.check_index_arrays(True)
+    rules.take_recorded()
+    yield
+    rules.state.device = 0
+    wrapped = rules.take_recorded()
+    if wrapped:
+        pytest.fail("on a GPU these indices would have wrapped silently: " + "; ".join(wrapped))
