@@ -15,7 +15,8 @@ Results = dict[str, Any]
 Row = dict[str, Any]
 
 REFERENCES = ("torch", "numpy")
-ABSENT = "—"
+ABSENT = "—"  # does not apply
+FAILED = "FAILED"  # applies, but raised
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,18 @@ def workload_table(results: Results, row: Row) -> tuple[list[str], list[list[str
 
 
 def operations_table(results: Results) -> tuple[list[str], list[list[str]]]:
-    """Return header and lines: an operation each, one column per library that measured any."""
+    """Return header and lines: an operation each, one column per library that measured any or failed at one."""
     rows = results["operations"]
-    names = [name for name in results["libraries"] if any(name in row["seconds"] for row in rows.values())]
-    lines = []
-    for row in rows.values():
-        times = {name: statistics.median(values) for name, values in row["seconds"].items()}
-        lines.append([row["title"], *(microseconds(times[name]) if name in times else ABSENT for name in names)])
+    cells = {name: [_operation_cell(row, name) for row in rows.values()] for name in results["libraries"]}
+    names = [name for name, column in cells.items() if set(column) != {ABSENT}]
+    lines = [[row["title"], *(cells[name][place] for name in names)] for place, row in enumerate(rows.values())]
     return ["operation", *(results["libraries"][name]["title"] for name in names)], lines
+
+
+def _operation_cell(row: Row, name: str) -> str:
+    if name in row["seconds"]:
+        return microseconds(statistics.median(row["seconds"][name]))
+    return FAILED if row["absent"].get(name, "").startswith(FAILED) else ABSENT
 
 
 def _ratio_cell(value: Spread | None) -> str:

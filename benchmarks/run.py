@@ -98,7 +98,7 @@ def measure(workers: list[Worker], name: str, title: str, rounds: int, seconds: 
             if "seconds" in answer:
                 times[worker.name].append(answer["seconds"])
             else:
-                absent[worker.name] = answer.get("not_applicable") or f"FAILED: {answer['failed']}"
+                absent[worker.name] = answer.get("not_applicable") or f"{report.FAILED}: {answer['failed']}"
     return {"title": title, "seconds": {n: t for n, t in times.items() if n not in absent}, "absent": absent}
 
 
@@ -157,7 +157,7 @@ def failures(results: Json) -> list[str]:
         for group in ("workloads", "operations")
         for row in results[group].values()
         for name, reason in row["absent"].items()
-        if reason.startswith("FAILED")
+        if reason.startswith(report.FAILED)
     ]
 
 

@@ -57,6 +57,13 @@ def test_an_operation_a_library_lacks_is_a_dash(results):
     assert lines == [["add scalar forward", "1.00", "2.00"], ["mul", "—", "3.00"]]
 
 
+def test_an_operation_that_a_library_fails_at_says_so(results):
+    results["operations"]["mul"] = {"title": "mul", "seconds": {}, "absent": {"numpy": "FAILED: ValueError: no"}}
+    header, lines = report.operations_table(results)
+    assert header == ["operation", "retrograd", "PyTorch", "NumPy by hand"]
+    assert lines[1] == ["mul", "—", "—", "FAILED"]
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(1.234e-6, "1.23"), (12.34e-6, "12.3"), (0.01234, "12,340")])
 def test_times_are_written_in_microseconds(seconds, text):
     assert report.microseconds(seconds) == text
