@@ -28,18 +28,18 @@ def mantissa_bits(dtype: np.dtype[Any]) -> int:
 def unit_interval(words: Words) -> Array:
     """Uniform samples in [0, 1): float32 from the low 24 bits of uint32, float64 from the low 53 bits of uint64."""
     if words.dtype == np.uint32:
-        return (words & _LOW_24).view(np.int32).astype(np.float32) * np.float32(2.0**-24)
-    samples: Array = (words & _LOW_53).view(np.int64).astype(np.float64) * 2.0**-53
-    return samples
+        single: Array = (words & _LOW_24).view(np.int32).astype(np.float32) * np.float32(2.0**-24)
+        return single
+    double: Array = (words & _LOW_53).view(np.int64).astype(np.float64) * 2.0**-53
+    return double
 
 
 def scale_and_shift(x: Array, scale: float, shift: float) -> Array:
     """x·scale + shift with one rounding, as the fused multiply-add of the processors PyTorch is compiled for."""
     a, b = x.dtype.type(scale), x.dtype.type(shift)
-    if b == 0:
-        return x if a == 1 else x * a
-    if a == 1:
-        return x + b
+    if a == 1 or b == 0:  # at most one operation, hence one rounding
+        scaled: Array = x if a == 1 else x * a
+        return scaled if b == 0 else scaled + b
     if x.dtype == np.float32:  # the product of two float32 is exact in float64
         return (x.astype(np.float64) * np.float64(a) + np.float64(b)).astype(np.float32)
     return _fused_multiply_add(x, a, b)

@@ -20,7 +20,7 @@ Size = int | tuple[int, ...]
 _FLOATING = {np.dtype(kind): float(np.finfo(kind).max) for kind in (np.float16, np.float32, np.float64)}
 _CHUNK = 1 << 15  # elements drawn at a time: a chunk and its temporaries stay in the second-level cache
 _WIDE_SPAN = 1 << 28  # from here on an integer takes 64 bits, so that the remainder's bias stays small
-_PERMUTATION_LIMIT = (2**32 - 1) // 20  # PyTorch draws longer ones by another algorithm
+_PERMUTATION_LIMIT = (2**32 - 1) // 20  # from here on PyTorch permutes by another algorithm
 
 
 class Generator(MersenneTwister):
@@ -46,8 +46,6 @@ class Generator(MersenneTwister):
                 part = flat[start : start + _CHUNK]
                 part[...] = draw(part.size)
         return out
-
-    # ---- distributions ----
 
     def uniform(self, size: Size, dtype: DTypeLike = np.float32, low: float = 0.0, high: float = 1.0) -> Array:
         """Samples uniform in [low, high): torch.rand and Tensor.uniform_, bit for bit. float16, float32, float64."""
