@@ -233,6 +233,7 @@ def run(
         g = pending.pop(seq)
         if node.hooks is not None:
             g = run_hooks(node, g, recorded)
+            shared.add(seq)
         if wanted is not None and seq in wanted:
             own = recorded or (seq not in shared and g.base is None)
             wanted[seq] = g if own else backend_of_array[g.__class__].copy(g)

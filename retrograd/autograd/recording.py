@@ -7,7 +7,6 @@ much as all the rest. `print(rg.autograd.ops.multiply.source)` shows what was wr
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from retrograd.autograd.graph import Node, Parts, Pick
 from retrograd.autograd.modes import state
 from retrograd.autograd.promotion import coerce, explain, floating, promote
 from retrograd.autograd.tensor import Tensor, clock, make
+from retrograd.autograd.trace import user_line
 from retrograd.autograd.view import as_view
 from retrograd.backends import backend_of_array
 
@@ -195,15 +195,6 @@ def refuse_gradient(p: Primitive, *operands: Any) -> None:
 def trace_call(node: Node) -> None:
     """Notes on a node the user's line that recorded it."""
     node.trace = user_line()
-
-
-def user_line() -> str:
-    """File and line of the innermost frame outside the library."""
-    frame = sys._getframe(1)
-    package = __name__.partition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 # ---- any number of inputs

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from retrograd.autograd.graph import AccumulateGrad, Node
 from retrograd.autograd.modes import state
 from retrograd.autograd.tensor import Tensor, clock, make, namespace
+from retrograd.autograd.trace import user_line
 from retrograd.backends import backend_of_array
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def replay(x: Any, steps: Steps) -> Any:
 
 def touch(tensor: Tensor, who: str) -> None:
     """Stamps the storage: changed now, by whom."""
-    from retrograd.autograd.recording import user_line
-
     stamp = tensor._stamp
     stamp[:] = [next(clock), (stamp[1] if len(stamp) > 1 else 0) + 1, f"{who} at {user_line()}"]
 
