@@ -158,7 +158,7 @@ class Primitive:
         """The function that a source defines."""
         exec(compile(source, f"<{self.name}>", "exec"), self.scope)
         function = self.scope.pop(name)
-        function.source, function.__module__ = source, "retrograd.autograd.ops"
+        function.source = source
         return function
 
 

@@ -273,6 +273,7 @@ def variadic_backward(recorded: bool) -> Callable[..., Any]:
 
 
 SCOPE: dict[str, Any] = {
+    "__name__": "retrograd.autograd.ops",
     "NEVER": NEVER,
     "Tensor": Tensor,
     "as_view": as_view,
