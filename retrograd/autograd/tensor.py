@@ -84,9 +84,6 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a Tensor is not pickled: save it with rg.save_file, or hand over t.numpy()")
-
 
 def make(array: Any, node: Node | None = None, stamp: Stamp | None = None) -> Tensor:
     """A Tensor around an array of a known backend; nothing is copied or checked."""
