@@ -199,10 +199,11 @@ class Backend(Protocol):
         """View of a diagonal, as the last axis."""
 
     def getitem(self, x: Array, index: Any, /) -> Array:
-        """x[index]; index arrays are arrays of this backend. Out of range raises IndexError."""
+        """x[index]; index arrays are arrays of this backend (lists and NumPy arrays are checked and copied). Integers
+        select first and arrays index what remains, so x[0, :, i] keeps its axes in place, as PyTorch's does."""
 
     def setitem(self, x: Array, index: Any, value: Any, /) -> None:
-        """x[index] = value, in place; with duplicate indices the last value wins."""
+        """x[index] = value in place, indexed as in `getitem`; with duplicate indices the last value wins."""
 
     def index_add(self, x: Array, index: Any, value: Array, /) -> Array:
         """A copy of x in which value has been added at x[index], duplicates added up."""

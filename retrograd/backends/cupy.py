@@ -18,7 +18,7 @@ import numpy as np
 from retrograd.backends import flags
 from retrograd.backends.contract import Array, Axis, DType, Shape
 from retrograd.backends.cuda_kernels import KERNELS
-from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
+from retrograd.backends.shapes import elements_along, normalized_axis, split_index, window_layout
 
 name = "cuda"
 array_types: tuple[type, ...] = (cp.ndarray,)
@@ -296,7 +296,7 @@ def _scan(scan: Any, x: Array, axis: int, dtype: DType | None) -> Array:
 
 def cumulative_max(x: Array, *, axis: int) -> tuple[Array, Array]:
     axis = normalized_axis(axis, x.ndim)
-    x = cp.ascontiguousarray(x)
+    x = ascontiguousarray(x)
     values = cp.empty(x.shape, x.dtype)
     places = cp.zeros(x.shape, _INT64)
     if x.size:
@@ -408,14 +408,19 @@ def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]
 # ---- indexing
 def getitem(x: Array, index: Any) -> Array:
     """Boolean masks wait for the GPU; integer arrays are checked as `flags` says."""
-    return x[_placed(x, index)]
+    view, rest = _placed(x, index)
+    return x[view][rest] if rest else x[view]
 
 
 def setitem(x: Array, index: Any, value: Any) -> None:
-    index = _placed(x, index)
-    if isinstance(value, cp.ndarray) and value.size > 1 and _may_repeat(index):
-        value = _last_of_duplicates(x, index, value)
-    x[index] = value
+    view, rest = _placed(x, index)
+    if not rest:
+        x[view] = value
+        return
+    x = x[view]
+    if isinstance(value, cp.ndarray) and value.size > 1 and _may_repeat(rest):
+        value = _last_of_duplicates(x, rest, value)
+    x[rest] = value
 
 
 def _last_of_duplicates(x: Array, index: Any, value: Array) -> Array:
@@ -431,20 +436,22 @@ def _last_of_duplicates(x: Array, index: Any, value: Array) -> Array:
 
 
 def index_add(x: Array, index: Any, value: Array) -> Array:
-    index = _placed(x, index)
-    out = x.copy()
-    if not _may_repeat(index):
-        out[index] = cp.add(out[index], value)
+    view, rest = _placed(x, index)
+    if not _may_repeat(rest):
+        out = x.copy()
+        target = out[view]
+        target[rest] = cp.add(target[rest], value)
         return out
-    total = out.astype(_adding_dtype(out.dtype), copy=False)
+    total = x.astype(_adding_dtype(x.dtype))
+    target = total[view]
     if flags.deterministic:
-        _add_by_segment(total, index, value)
+        _add_by_segment(target, rest, value)
     elif total.dtype.kind == "c":
-        cp.add.at(total.real, index, value.real)
-        cp.add.at(total.imag, index, value.imag)
+        cp.add.at(target.real, rest, value.real)
+        cp.add.at(target.imag, rest, value.imag)
     else:
-        cp.add.at(total, index, value)
-    return total.astype(out.dtype, copy=False)
+        cp.add.at(target, rest, value)
+    return total.astype(x.dtype, copy=False)
 
 
 def _adding_dtype(dtype: Any) -> Any:
@@ -479,11 +486,12 @@ def _may_repeat(index: tuple[Any, ...]) -> bool:
 _PLAIN = (int, slice, type(None), type(Ellipsis))
 
 
-def _placed(x: Array, index: Any) -> tuple[Any, ...]:
-    """The index as a tuple whose arrays are on the GPU, lists and host arrays among them checked and copied there."""
+def _placed(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The index in two steps (`split_index`), the second empty without arrays. Lists and host arrays are checked and
+    copied to the GPU."""
     parts = index if type(index) is tuple else (index,)
     if builtins.all(type(part) in _PLAIN for part in parts):
-        return parts
+        return parts, ()
     parts = tuple(np.asarray(part) if isinstance(part, (list, np.ndarray)) else part for part in parts)
     taken = builtins.sum(_axes_taken(part) for part in parts)
     placed: list[Any] = []
@@ -495,7 +503,7 @@ def _placed(x: Array, index: Any) -> tuple[Any, ...]:
             part = _checked(part, x.shape[axis], axis)
         axis += _axes_taken(part)
         placed.append(part)
-    return tuple(placed)
+    return split_index(placed)
 
 
 def _axes_taken(part: Any) -> int:

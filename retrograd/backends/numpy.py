@@ -21,7 +21,7 @@ from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
 from retrograd.backends.numpy_updates import adam_step as adam_step
 from retrograd.backends.numpy_updates import sgd_step as sgd_step
-from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
+from retrograd.backends.shapes import elements_along, normalized_axis, split_index, window_layout
 
 keep_large_blocks()
 
@@ -129,7 +129,7 @@ def sigmoid(x: Array) -> Array:
     if char not in _EXP_LIMIT:
         return sigmoid(x.astype(np.float64))
     e = np.asarray(np.negative(x))
-    np.minimum(e, _EXP_LIMIT[char], e)
+    np.minimum(e, _EXP_LIMIT[char], out=e)
     np.exp(e, e)
     np.add(e, 1, e)
     return np.reciprocal(e, e)[()]
@@ -397,30 +397,39 @@ def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]
 
 
 # ---- indexing
-getitem = operator.getitem
-setitem = operator.setitem
+def getitem(x: Array, index: Any) -> Array:
+    if type(index) is tuple and builtins.any(map(_is_array, index)):
+        view, index = split_index(_lists_to_arrays(index))
+        x = x[view]
+    return x[index]
+
+
+def setitem(x: Array, index: Any, value: Any) -> None:
+    if type(index) is tuple and builtins.any(map(_is_array, index)):
+        view, index = split_index(_lists_to_arrays(index))
+        x = x[view]
+    x[index] = value
 
 
 def index_add(x: Array, index: Any, value: Array) -> Array:
-    out = x.copy() if isinstance(x, np.ndarray) else np.array(x)
-    if not _may_repeat(index):
-        out[index] += value
-    elif out.dtype.char == "e":
-        out = out.astype(_FLOAT32)
-        np.add.at(out, index, value)
-        out = out.astype(_FLOAT16)
-    else:
-        np.add.at(out, index, value)
-    return out
+    parts = _lists_to_arrays(index if type(index) is tuple else (index,))
+    if not builtins.any(_is_array(part) and part.dtype.kind != "b" for part in parts):  # nothing is named twice
+        out = np.array(x)
+        out[parts] += value
+        return out
+    half = x.dtype.char == "e"
+    out = np.array(x, _FLOAT32 if half else None)
+    view, rest = split_index(parts)
+    np.add.at(out[view], rest, value)
+    return out.astype(_FLOAT16) if half else out
 
 
-def _may_repeat(index: Any) -> bool:
-    """Whether an index can name an element twice: only integer arrays (or lists of integers) can."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return builtins.any(
-        isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim > 0 and part.dtype.kind != "b")
-        for part in parts
-    )
+def _is_array(part: Any) -> bool:
+    return isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim > 0)
+
+
+def _lists_to_arrays(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(np.asarray(part, None if part else np.int64) if isinstance(part, list) else part for part in index)
 
 
 def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:

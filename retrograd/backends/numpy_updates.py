@@ -83,7 +83,7 @@ def adam_step(
         np.multiply(g, g, scratch)
         scratch *= 1.0 - beta2
         v += scratch
-        second = v if largest is None else np.maximum(largest, v, largest)
+        second = v if largest is None else np.maximum(largest, v, out=largest)
         np.sqrt(second, scratch)
         scratch /= root_of_correction
         scratch += eps

@@ -23,9 +23,10 @@ def signature(text: str) -> inspect.Signature:
     return inspect.signature(namespace["function"])
 
 
-def bind(name: str, text: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def bind(name: str, text: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name, if CuPy's signature takes them."""
     try:
-        signature(text).bind(*args, **kwargs)
+        return dict(signature(text).bind(*args, **kwargs).arguments)
     except TypeError as error:
         raise TypeError(f"cupy.{name}{text}: {error}") from None
 

@@ -10,113 +10,24 @@ import numpy as np
 from tests.strict_cupy.array import METHODS, Device, bind, ndarray, operand, wrap
 from tests.strict_cupy.rules import SIGNATURES, StrictError, state, wait
 
-_WAITING = {
-    "nonzero",
-    "argwhere",
-    "flatnonzero",
-    "unique",
-    "asnumpy",
-    "array_equal",
-    "bincount",
-    "histogram",
-    "piecewise",
-}
-_FROM_HOST = {"asarray", "array"}
+
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
+_WAITING = set(_names("nonzero argwhere flatnonzero unique asnumpy array_equal bincount histogram piecewise"))
 # CuPy's functions that NumPy has with the same meaning; the arguments go over as they were given.
-_SHARED = [
-    "empty",
-    "zeros",
-    "ones",
-    "full",
-    "arange",
-    "linspace",
-    "eye",
-    "tril",
-    "triu",
-    "tri",
-    "zeros_like",
-    "ones_like",
-    "full_like",
-    "empty_like",
-    "sum",
-    "prod",
-    "mean",
-    "max",
-    "min",
-    "amax",
-    "amin",
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "cumsum",
-    "cumprod",
-    "count_nonzero",
-    "var",
-    "std",
-    "searchsorted",
-    "sort",
-    "argsort",
-    "nonzero",
-    "argwhere",
-    "flatnonzero",
-    "unique",
-    "bincount",
-    "reshape",
-    "transpose",
-    "concatenate",
-    "stack",
-    "flip",
-    "roll",
-    "squeeze",
-    "expand_dims",
-    "repeat",
-    "tile",
-    "ascontiguousarray",
-    "diagonal",
-    "moveaxis",
-    "swapaxes",
-    "ravel",
-    "atleast_1d",
-    "take",
-    "take_along_axis",
-    "clip",
-    "einsum",
-    "dot",
-    "tensordot",
-    "outer",
-    "inner",
-    "round",
-    "around",
-    "trace",
-    "allclose",
-    "isclose",
-    "array_equal",
-    "copyto",
-    "copy",
-    "result_type",
-    "broadcast_arrays",
-    "vstack",
-    "hstack",
-    "split",
-    "diag",
-]
+_SHARED = _names("""
+    empty zeros ones full arange linspace eye tril triu tri zeros_like ones_like full_like empty_like
+    sum prod mean max min amax amin all any argmax argmin cumsum cumprod count_nonzero var std
+    searchsorted sort argsort nonzero argwhere flatnonzero unique bincount
+    reshape transpose concatenate stack flip roll squeeze expand_dims repeat tile ascontiguousarray diagonal moveaxis
+    swapaxes ravel atleast_1d take take_along_axis clip einsum dot tensordot outer inner round around trace
+    allclose isclose array_equal copyto copy result_type broadcast_arrays vstack hstack split diag
+""")
 # CuPy allows axis 0 or -1 of a 0-d array nowhere.
-_REDUCTIONS = {
-    "sum",
-    "prod",
-    "mean",
-    "max",
-    "min",
-    "amax",
-    "amin",
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "cumsum",
-    "cumprod",
-}
+_ARRAYS = set(_names("a x m ar arr array v b y indices condition x1 x2"))  # parameters that are one array
+_REDUCTIONS = set(_names("sum prod mean max min amax amin all any argmax argmin cumsum cumprod"))
 
 
 def shared(name: str) -> Callable[..., Any]:
@@ -125,11 +36,14 @@ def shared(name: str) -> Callable[..., Any]:
     compute = getattr(np, name)
 
     def function(*args: Any, **kwargs: Any) -> Any:
-        bind(name, text, args, kwargs)
+        arguments = bind(name, text, args, kwargs)
+        for parameter in _ARRAYS & arguments.keys():
+            if isinstance(arguments[parameter], list):
+                raise TypeError(f"cupy.{name}: got a list for {parameter}; CuPy wants a device array.")
         if name in _WAITING:
             wait(name)
         if name in _REDUCTIONS:
-            _refuse_axis_of_scalar(args[0], args[1] if len(args) > 1 else kwargs.get("axis"))
+            _refuse_axis_of_scalar(args[0], arguments.get("axis"))
         with np.errstate(all="ignore"):
             result = compute(*[_host(a, name) for a in args], **{k: _host(v, name) for k, v in kwargs.items()})
         return _listed(result) if isinstance(result, list) else wrap(result)
@@ -150,8 +64,6 @@ def _host(value: Any, name: str) -> Any:
         raise TypeError(f"cupy.{name}: got a NumPy array; copy it to the device first.")
     if isinstance(value, (list, tuple)) and any(isinstance(part, (ndarray, np.ndarray)) for part in value):
         return [_host(part, name) for part in value]
-    if isinstance(value, list) and name not in ("result_type",):
-        raise TypeError(f"cupy.{name}: got a list; CuPy wants a device array.")
     return value
 
 
@@ -252,8 +164,9 @@ linalg = {
 
 def _through(name: str) -> Callable[..., Any]:
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
-        if name in _REDUCTIONS:
-            _refuse_axis_of_scalar(self, args[0] if args else kwargs.get("axis"))
+        if name in _REDUCTIONS:  # by name: NumPy has other parameters in these places
+            kwargs, args = bind(name, SIGNATURES["methods"][name], args, kwargs), ()
+            _refuse_axis_of_scalar(self, kwargs.get("axis"))
         if name in _WAITING:
             wait(name)
         with np.errstate(all="ignore"):
@@ -263,39 +176,10 @@ def _through(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in [
-    "sum",
-    "prod",
-    "mean",
-    "max",
-    "min",
-    "all",
-    "any",
-    "argmax",
-    "argmin",
-    "cumsum",
-    "cumprod",
-    "reshape",
-    "transpose",
-    "squeeze",
-    "ravel",
-    "flatten",
-    "repeat",
-    "diagonal",
-    "argsort",
-    "nonzero",
-    "swapaxes",
-    "conj",
-    "conjugate",
-    "trace",
-    "dot",
-    "round",
-    "searchsorted",
-    "copy",
-    "view",
-    "var",
-    "std",
-]:
+for _name in _names("""
+    sum prod mean max min all any argmax argmin cumsum cumprod reshape transpose squeeze ravel flatten repeat diagonal
+    argsort nonzero swapaxes conj conjugate trace dot round searchsorted copy view var std
+"""):
     METHODS[_name] = _through(_name)
 
 

@@ -13,32 +13,31 @@ from tests.strict_cupy.functions import as_strided, functions, linalg
 from tests.strict_cupy.kernels import ElementwiseKernel
 from tests.strict_cupy.ufuncs import UFUNCS, ufunc
 
+_NUMPYS = (
+    "bool_",
+    "int8",
+    "uint8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
+
 
 def make_cupy() -> ModuleType:
     cupy = ModuleType("cupy")
     shared: dict[str, Any] = {**functions, **UFUNCS}
-    for name in [
-        "bool_",
-        "int8",
-        "uint8",
-        "int16",
-        "int32",
-        "int64",
-        "float16",
-        "float32",
-        "float64",
-        "complex64",
-        "complex128",
-        "dtype",
-        "inf",
-        "nan",
-        "pi",
-        "newaxis",
-    ]:
+    for name in _NUMPYS:
         shared[name] = getattr(np, name)
     vars(cupy).update(
         shared,
         __version__=rules.SIGNATURES["version"],
+        dtype=np.dtype,
+        newaxis=None,
         ndarray=ndarray,
         ufunc=ufunc,
         ElementwiseKernel=ElementwiseKernel,
