@@ -150,6 +150,7 @@ def _refuse_broadcast(a: Any, b: Any) -> None:
         raise ValueError("a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b")
 
 
+ndarray.__matmul__ = lambda self, other: matmul(self, other)  # type: ignore[attr-defined]
 functions: dict[str, Callable[..., Any]] = {name: shared(name) for name in _SHARED}
 for _function in (asarray, asnumpy, where, broadcast_to, put_along_axis, matmul):
     functions[_function.__name__] = _function
