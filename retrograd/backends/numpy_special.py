@@ -3,8 +3,8 @@
 float64, and erfc in every dtype: the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the
 error function", Math. Comp. 23 (1969), 631-637, in its three intervals and with its coefficients.
 float32 erf, which GELU is made of: one rational function of degree (5, 5) in x^2 for |x| < 3.92, fitted to erf(x)/x for
-least relative error (2e-8) by iteratively reweighted least squares; rounding brings the error to 4e-7, and the time to a
-twelfth of Cody's.
+least relative error (2e-8) by iteratively reweighted least squares. In float32 its rounding brings the error to 4e-7;
+it takes a tenth of the time.
 """
 
 from __future__ import annotations
