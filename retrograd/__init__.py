@@ -1,9 +1,14 @@
 """retrograd: PyTorch's way of writing models on NumPy and CuPy arrays.
 
 >>> import retrograd as rg
->>> rg.tensor([1.0, 2.0]).shape
-(2,)
+>>> x = rg.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
 """
+
+import importlib
+from types import ModuleType
 
 from retrograd import autograd
 from retrograd.autograd import (
@@ -17,34 +22,56 @@ from retrograd.autograd import (
 )
 from retrograd.autograd.dtypes import NAMES as DTYPES
 from retrograd.autograd.dtypes import finfo, iinfo
-from retrograd.autograd.methods import FUNCTIONS
+from retrograd.autograd.methods import FUNCTIONS, random
+from retrograd.autograd.methods.random import default_generator
+from retrograd.autograd.printing import get_printoptions, set_printoptions
 from retrograd.autograd.promotion import get_default_dtype, promote_types, result_type, set_default_dtype
 from retrograd.backends import Device as device
 from retrograd.backends import get_default_device, set_default_device
+from retrograd.backends.flags import are_deterministic_algorithms_enabled, use_deterministic_algorithms
 
-globals().update(FUNCTIONS)
 globals().update(DTYPES)
+globals().update(FUNCTIONS)
 
 __version__ = "0.1.0"
 
+ROOMS = ("cli", "cuda", "data", "distributed", "func", "io", "linalg", "nn", "optim", "viz")
+"""Submodules that are imported when they are first named: `rg.nn` needs no import of its own."""
+
 __all__ = [
     "Tensor",
+    "are_deterministic_algorithms_enabled",
     "autograd",
+    "default_generator",
     "device",
     "enable_grad",
     "finfo",
     "get_default_device",
     "get_default_dtype",
+    "get_printoptions",
     "iinfo",
     "inference_mode",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
     "promote_types",
+    "random",
     "result_type",
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_printoptions",
+    "use_deterministic_algorithms",
     *DTYPES,
     *FUNCTIONS,
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in ROOMS:
+        return importlib.import_module(f"retrograd.{name}")
+    raise AttributeError(f"module 'retrograd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ROOMS})
