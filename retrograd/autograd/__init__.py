@@ -1,6 +1,7 @@
 """Automatic differentiation: Tensor, the graph and its replay, the primitives, and what is built from them."""
 
 from retrograd.autograd import methods, ops
+from retrograd.autograd.gradcheck import gradcheck, gradgradcheck
 from retrograd.autograd.graph import backward, grad
 from retrograd.autograd.modes import (
     detect_anomaly,
@@ -21,6 +22,8 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "inference_mode",
     "is_anomaly_enabled",
     "is_grad_enabled",

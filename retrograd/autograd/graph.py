@@ -199,7 +199,7 @@ def sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
     axes = tuple(range(lead)) + tuple(lead + i for i, n in enumerate(shape) if n == 1 and g.shape[lead + i] != 1)
     if axes:
         g = xp.sum(g, axis=axes, keepdims=True)
-    return xp.reshape(g, shape) if g.shape != shape else g
+    return xp.reshape(g, shape=shape) if g.shape != shape else g
 
 
 def run(
@@ -318,7 +318,7 @@ def seed(output: Tensor, gradient: Any) -> Any:
     if gradient.shape != output.shape:
         raise RuntimeError(f"gradient has shape {gradient.shape}, but its tensor has {output.shape}")
     if gradient.dtype != output.dtype:
-        gradient = namespace_of_tensors().astype(gradient, output.dtype)
+        gradient = namespace_of_tensors().astype(gradient, dtype=output.dtype)
     return gradient
 
 
