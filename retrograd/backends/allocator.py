@@ -15,7 +15,7 @@ __all__ = ["keep_large_blocks"]
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-_THRESHOLD = 1 << 30  # bytes; glibc takes an int
+_THRESHOLDS = (1 << 30, 1 << 25)  # bytes; glibc before 2.35 takes no more than the second
 
 
 def keep_large_blocks() -> bool:
@@ -28,8 +28,9 @@ def keep_large_blocks() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    # Setting either one also switches glibc's own adjustment of the thresholds off. mallopt returns 1 on success.
-    accepted = [mallopt(option, _THRESHOLD) == 1 for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD)]
+    # mallopt returns 1 on success. Setting either one also switches glibc's own adjustment of the thresholds off.
+    options = (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD)
+    accepted = [any(mallopt(option, size) == 1 for size in _THRESHOLDS) for option in options]
     return all(accepted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -55,10 +56,20 @@ def register_strict() -> None:
 register_strict()
 
 
-@pytest.fixture(params=["cpu", "strict"])
+def has_gpu() -> bool:
+    """Whether CuPy finds a GPU; CuPy is imported only where a driver is installed."""
+    if shutil.which("nvidia-smi") is None or importlib.util.find_spec("cupy") is None:
+        return False
+    return backends.Device("cuda", 0) in backends.devices_available()
+
+
+_GPU = [pytest.param("cuda:0", marks=pytest.mark.gpu, id="cuda")] if has_gpu() else []
+
+
+@pytest.fixture(params=["cpu", pytest.param("strict:0", id="strict"), *_GPU])
 def device(request: pytest.FixtureRequest) -> backends.Device:
-    """Each device that this machine can run: "cpu" and "strict:0"."""
-    return backends.Device("cpu") if request.param == "cpu" else backends.Device("strict", 0)
+    """Each device that this machine can run: "cpu", "strict:0" and, where there is one, "cuda:0"."""
+    return backends.Device(request.param)
 
 
 @pytest.fixture
