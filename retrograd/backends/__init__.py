@@ -16,18 +16,26 @@ from retrograd.backends.device import (
     register,
     set_default_device,
 )
+from retrograd.backends.flags import (
+    are_deterministic_algorithms_enabled,
+    check_index_arrays,
+    use_deterministic_algorithms,
+)
 
 __all__ = [
     "CPU",
     "FUNCTIONS",
     "Backend",
     "Device",
+    "are_deterministic_algorithms_enabled",
     "backend_of",
     "backend_of_array",
+    "check_index_arrays",
     "current_device",
     "device_of",
     "devices_available",
     "get_default_device",
     "register",
     "set_default_device",
+    "use_deterministic_algorithms",
 ]

@@ -381,7 +381,9 @@ def repeat(x: Array, repeats: Any, *, axis: int) -> Array:
         ends = cp.cumsum(repeats)
         source = cp.searchsorted(ends, cp.arange(int(ends[-1])), "right")
         return cp.take(x, source, axis)
-    return x.repeat(int(repeats) if isinstance(repeats, cp.ndarray) else repeats, axis)
+    if isinstance(repeats, (cp.ndarray, np.ndarray)):
+        repeats = repeats.tolist()
+    return x.repeat(repeats, axis)
 
 
 def tile(x: Array, repetitions: tuple[int, ...]) -> Array:
@@ -437,6 +439,7 @@ def _last_of_duplicates(x: Array, index: Any, value: Array) -> Array:
 
 def index_add(x: Array, index: Any, value: Array) -> Array:
     view, rest = _placed(x, index)
+    value = value.astype(x.dtype, copy=False)
     if not _may_repeat(rest):
         out = x.copy()
         target = out[view]
@@ -444,6 +447,7 @@ def index_add(x: Array, index: Any, value: Array) -> Array:
         return out
     total = x.astype(_adding_dtype(x.dtype))
     target = total[view]
+    value = value.astype(total.dtype, copy=False)  # atomic additions have one dtype
     if flags.deterministic:
         _add_by_segment(target, rest, value)
     elif total.dtype.kind == "c":

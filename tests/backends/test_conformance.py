@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrograd.backends import FUNCTIONS, Backend
+from retrograd.backends import FUNCTIONS, Backend, backend_of
 from tests.backends.arrays import DTYPES, agree, host, layouts
 
 UNARY = {
@@ -78,6 +78,36 @@ def test_a_result_without_dimensions_is_an_array_of_the_backend(xp):
     assert isinstance(total, xp.array_types)
     assert total.shape == ()
     assert total.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numpys_scalars_are_arrays_without_dimensions(dtype):
+    xp: Any = backend_of("cpu")
+    s = np.dtype(dtype).type(0.5)
+    one = np.array([0.5], dtype)
+    for name in UNARY:
+        agree(
+            getattr(xp, name)(s + 1 if name == "acosh" else s),
+            np.asarray(getattr(xp, name)(one + (name == "acosh")))[0],
+        )
+    for name in BINARY:
+        agree(getattr(xp, name)(s, s), getattr(xp, name)(one, one)[0])
+    for name in REDUCTIONS:
+        agree(getattr(xp, name)(s), getattr(xp, name)(one))
+        agree(getattr(xp, name)(s, axis=-1, keepdims=True), getattr(xp, name)(one))
+    for result in (
+        xp.astype(s, dtype), xp.copy(s), xp.clip(s, 0, 1), xp.where(True, s, s), xp.sort(s), xp.max(s),
+        xp.cumulative_sum(s, axis=0), xp.cumulative_max(s, axis=0)[0], xp.reshape(s, ()), xp.permute_dims(s, ()),
+        xp.broadcast_to(s, ()), xp.ascontiguousarray(s), xp.getitem(s, ()), xp.getitem(s, Ellipsis),
+        xp.from_host(s), xp.to_host(s),
+    ):  # fmt: skip
+        agree(result, s)
+    agree(xp.expand_dims(s, axis=0), one)
+    agree(xp.squeeze(s, ()), s)
+    agree(xp.stack([s, s]), np.array([0.5, 0.5], dtype))
+    agree(xp.index_add(s, (), s), s + s)
+    agree(xp.argmax(s), np.int64(0))
+    agree(xp.new_zeros(s, shape=(1,)), np.zeros(1, dtype))
 
 
 # ---- creation

@@ -18,16 +18,18 @@ MODULES = ("", "linalg", "lib.stride_tricks")
 
 
 def main() -> None:
-    import cupy
-    import cupyx
+    TABLE.write_text(json.dumps(make_table(), indent=1, sort_keys=True) + "\n")
 
-    table = {
+
+def make_table() -> dict[str, Any]:
+    import cupy
+
+    return {
         "version": cupy.__version__,
-        "functions": {**_functions(cupy), "cupyx.errstate": _signature(cupyx.errstate.__init__)},
+        "functions": _functions(cupy),
         "ufuncs": {name: _ufunc(value) for name, value in vars(cupy).items() if isinstance(value, cupy.ufunc)},
         "methods": _methods(cupy.ndarray),
     }
-    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
 
 
 def _functions(cupy: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.strict_cupy import rules
+from tests.strict_cupy.generate import make_table
 from tests.strict_cupy.modules import make_cupy, make_cupyx
 from tests.strict_cupy.rules import StrictError
 
@@ -37,6 +38,7 @@ REFUSED = {
     "maximum.accumulate": (NotImplementedError, lambda: cp.maximum.accumulate(cp.ones(2))),
     "add.at of int8": (NotImplementedError, lambda: cp.add.at(cp.ones(2, cp.int8), cp.asarray([0]), 1)),
     "add.at of complex": (NotImplementedError, lambda: cp.add.at(cp.ones(2, cp.complex64), cp.asarray([0]), 1)),
+    "add.at of another dtype": (TypeError, lambda: cp.add.at(cp.ones(2), cp.asarray([0]), cp.ones(1, cp.float16))),
     "multiply.at": (NotImplementedError, lambda: cp.multiply.at(cp.ones(2), cp.asarray([0]), 2)),
     "ambiguous duplicates": (StrictError, lambda: cp.ones(3).__setitem__(cp.asarray([0, 0]), cp.asarray([1.0, 2.0]))),
     "writing to a broadcast view": (ValueError, lambda: cp.broadcast_to(cp.ones(1), (3,)).fill(0)),
@@ -169,6 +171,13 @@ def test_waiting_is_counted_and_can_be_forbidden(what):
     assert len(rules.waits) > before
     with rules.no_waiting(), pytest.raises(StrictError, match="wait"):
         WAITING[what](x)
+
+
+def test_the_table_of_signatures_is_that_of_the_installed_cupy():
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    if cupy.__version__ != rules.SIGNATURES["version"]:
+        pytest.skip(f"the table is CuPy {rules.SIGNATURES['version']}'s, installed is {cupy.__version__}")
+    assert make_table() == rules.SIGNATURES
 
 
 def test_arithmetic_does_not_wait(forbid_synchronization):

@@ -74,6 +74,8 @@ class ufunc:
         if not a._a.flags.writeable:
             raise StrictError(f"cupy.{self.name}.at writes to a view whose elements overlap.")
         value = operand(b, f"cupy.{self.name}.at")
+        if isinstance(b, ndarray) and b.dtype != a.dtype:
+            raise TypeError(f"cupy.{self.name}.at: the values are {b.dtype} and the array is {a.dtype}; cast first.")
         self._numpy.at(a._a, device_index(a, indices), np.asarray(value).astype(a.dtype))
 
 
