@@ -11,7 +11,7 @@ __all__ = ["adam_step", "sgd_step"]
 
 Array = Any
 
-_PIECE = 1 << 14  # elements: five float32 buffers of this length fit a second-level cache of 512 KiB
+_PIECE = 1 << 15  # elements: five float32 buffers of this length fit a second-level cache of 1 MiB
 
 
 def sgd_step(
@@ -31,7 +31,7 @@ def sgd_step(
 
     The order of operations is PyTorch's. `first` fills the momentum buffer with the gradient, undamped.
     """
-    for p, g, b in _pieces(param, grad, momentum_buffer):
+    for p, g, b, scratch in _pieces(param, grad, momentum_buffer):
         if maximize:
             g = np.negative(g)
         if weight_decay:
@@ -40,10 +40,10 @@ def sgd_step(
             if first:
                 b[...] = g
             else:
-                b *= momentum
-                b += g if not dampening else (1.0 - dampening) * g
-            g = g + momentum * b if nesterov else b
-        p += np.multiply(g, -lr)
+                np.multiply(b, momentum, b)
+                np.add(b, np.multiply(g, 1.0 - dampening, scratch) if dampening else g, b)
+            g = np.add(g, np.multiply(b, momentum, scratch), scratch) if nesterov else b
+        np.subtract(p, np.multiply(g, lr, scratch), p)
 
 
 def adam_step(
@@ -66,38 +66,41 @@ def adam_step(
 
     In place on `param` and the moments; `step` counts from 1. `max_exp_avg_sq` switches AMSGrad on (Reddi et al. 2018).
     """
-    step_size = -lr / (1.0 - beta1**step)
-    root_of_correction = (1.0 - beta2**step) ** 0.5
-    for p, g, m, v, largest in _pieces(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq):
+    # The corrections for the moments' start at 0 are folded into the scalars, as in section 2 of the paper.
+    root = (1.0 - beta2**step) ** 0.5
+    step_size, eps = lr * root / (1.0 - beta1**step), eps * root
+    for p, g, m, v, largest, scratch in _pieces(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq):
         if maximize:
             g = np.negative(g)
         if weight_decay:
             if decoupled:
-                p *= 1.0 - lr * weight_decay
+                np.multiply(p, 1.0 - lr * weight_decay, p)
             else:
                 g = g + weight_decay * p
-        scratch = np.subtract(g, m)
-        scratch *= 1.0 - beta1
-        m += scratch
-        v *= beta2
         np.multiply(g, g, scratch)
-        scratch *= 1.0 - beta2
-        v += scratch
-        second = v if largest is None else np.maximum(largest, v, out=largest)
-        np.sqrt(second, scratch)
-        scratch /= root_of_correction
-        scratch += eps
+        np.multiply(scratch, 1.0 - beta2, scratch)
+        np.multiply(v, beta2, v)
+        np.add(v, scratch, v)
+        np.subtract(g, m, scratch)
+        np.multiply(scratch, 1.0 - beta1, scratch)
+        np.add(m, scratch, m)
+        np.sqrt(v if largest is None else np.maximum(largest, v, largest), scratch)
+        np.add(scratch, eps, scratch)
         np.divide(m, scratch, scratch)
-        scratch *= step_size
-        p += scratch
+        np.multiply(scratch, step_size, scratch)
+        np.subtract(p, scratch, p)
 
 
 def _pieces(*buffers: Array | None) -> Iterator[tuple[Any, ...]]:
-    """The same stretch of every buffer in turn; buffers that are not all contiguous come whole."""
-    size = buffers[0].size  # type: ignore[union-attr]  # the parameters are never None
+    """The same stretch of every buffer in turn, and scratch of its length; buffers that are not all contiguous come
+    whole."""
+    first: Array = buffers[0]  # the parameters are never None
+    size = first.size
     if size <= _PIECE or not all(b is None or b.flags.c_contiguous for b in buffers):
-        yield buffers
+        yield *buffers, np.empty_like(first)
         return
     flat = [None if b is None else b.reshape(-1) for b in buffers]
+    scratch = np.empty(_PIECE, first.dtype)
     for start in range(0, size, _PIECE):
-        yield tuple(None if b is None else b[start : start + _PIECE] for b in flat)
+        end = min(start + _PIECE, size)
+        yield *(None if b is None else b[start:end] for b in flat), scratch[: end - start]

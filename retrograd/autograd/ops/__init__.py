@@ -6,7 +6,18 @@ primitive of the files beside this one stands here under its own name.
 
 import sys
 
-from retrograd.autograd.ops import elementwise, indexing, inplace, linalg, loss, reduction, shape, transfer
+from retrograd.autograd.ops import (
+    activation,
+    elementwise,
+    entropy,
+    indexing,
+    inplace,
+    linalg,
+    loss,
+    reduction,
+    shape,
+    transfer,
+)
 from retrograd.autograd.primitive import REGISTRY
 from retrograd.autograd.tensor import Tensor
 from retrograd.backends import backend_of_array

@@ -1,0 +1,171 @@
+"""Hooks of Modules: functions that see, and may replace, what goes in and out of `forward` and of backward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from retrograd.autograd.graph import RemovableHandle
+from retrograd.autograd.modes import state
+from retrograd.autograd.primitive import primitive
+from retrograd.autograd.tensor import Tensor, make
+
+if TYPE_CHECKING:
+    from retrograd.nn.module import Module
+
+__all__ = ["ModuleHooks"]
+
+Grads = tuple[Tensor | None, ...]
+
+
+class ModuleHooks:
+    """All hooks of one Module, in the order in which they are called."""
+
+    def __init__(self) -> None:
+        self.before: list[tuple[Callable[..., Any], bool]] = []
+        self.after: list[tuple[Callable[..., Any], bool, bool]] = []
+        self.before_backward: list[Callable[..., Any]] = []
+        self.after_backward: list[Callable[..., Any]] = []
+
+    @staticmethod
+    def add(hooks: list[Any], entry: Any, prepend: bool) -> RemovableHandle:
+        """Adds an entry to one of the lists."""
+        hooks.insert(0 if prepend else len(hooks), entry)
+        return RemovableHandle(hooks, entry)
+
+    def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`module.forward` with every hook around it."""
+        failed = True
+        result = None
+        try:
+            for hook, with_kwargs in list(self.before):
+                args, kwargs = run_before(hook, with_kwargs, module, args, kwargs)
+            watch = (
+                BackwardWatch(self, module) if (self.before_backward or self.after_backward) and state.grad else None
+            )
+            if watch is not None:
+                args = watch.inputs(args)
+            result = module.forward(*args, **kwargs)
+            for hook, with_kwargs, _ in list(self.after):
+                result = run_after(hook, with_kwargs, module, args, kwargs, result)
+            if watch is not None:
+                result = watch.outputs(result)
+            failed = False
+            return result
+        finally:
+            if failed:
+                for hook, with_kwargs, always in list(self.after):
+                    if always:
+                        run_after(hook, with_kwargs, module, args, kwargs, result)
+
+
+def run_before(hook: Any, with_kwargs: bool, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """One forward pre-hook; what it returns replaces the arguments."""
+    if with_kwargs:
+        changed = hook(module, args, kwargs)
+        if changed is None:
+            return args, kwargs
+        if not (isinstance(changed, tuple) and len(changed) == 2):
+            raise RuntimeError(f"a forward pre-hook with_kwargs must return None or (args, kwargs), got {changed!r}")
+        return changed
+    changed = hook(module, args)
+    if changed is None:
+        return args, kwargs
+    return (changed if isinstance(changed, tuple) else (changed,)), kwargs
+
+
+def run_after(
+    hook: Any, with_kwargs: bool, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+) -> Any:
+    """One forward hook; what it returns replaces the result."""
+    changed = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+    return result if changed is None else changed
+
+
+@primitive(name="BackwardHook", outputs=True)
+def gate(xp: Any, *arrays: Any, call: Callable[[Sequence[Any]], Sequence[Any]]) -> Any:
+    """The arrays themselves; backward hands all their cotangents to `call` at once."""
+    return arrays
+
+
+gate.vjp(lambda xp, g, call: call(g))
+
+
+class BackwardWatch:
+    """One call of a module whose backward is watched: a gate before it, and a gate after it."""
+
+    def __init__(self, hooks: ModuleHooks, module: Module) -> None:
+        self.hooks, self.module = hooks, module
+        self.count = 0
+        self.places: list[int] = []
+        self.grad_output: Grads = ()
+
+    def inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments, those that require a gradient behind a gate."""
+        self.count = len(args)
+        self.places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a._node is not None]
+        return replaced(args, self.places, self.leave)
+
+    def outputs(self, result: Any) -> Any:
+        """The result (a Tensor or a tuple of them) behind a gate."""
+        results = result if isinstance(result, tuple) else (result,)
+        places = [i for i, r in enumerate(results) if isinstance(r, Tensor) and r._node is not None]
+
+        def arrive(g: Sequence[Any]) -> Sequence[Any]:
+            return self.arrive(g, places, len(results))
+
+        gated = replaced(results, places, arrive)
+        return gated if isinstance(result, tuple) else gated[0]
+
+    def arrive(self, g: Sequence[Any], places: list[int], count: int) -> Sequence[Any]:
+        """The cotangents of the outputs come by."""
+        grads = spread(g, places, count)
+        for hook in list(self.hooks.before_backward):
+            grads = substitute(hook(self.module, grads), grads)
+        self.grad_output = grads
+        if not self.places:
+            for hook in list(self.hooks.after_backward):
+                hook(self.module, (None,) * self.count, grads)
+        return unwrapped(grads, places, g)
+
+    def leave(self, g: Sequence[Any]) -> Sequence[Any]:
+        """The cotangents of the inputs come by."""
+        grads = spread(g, self.places, self.count)
+        for hook in list(self.hooks.after_backward):
+            grads = substitute(hook(self.module, grads, self.grad_output), grads)
+        return unwrapped(grads, self.places, g)
+
+
+def replaced(values: tuple[Any, ...], places: list[int], call: Any) -> tuple[Any, ...]:
+    """The values, those at the places passed through a gate."""
+    if not places:
+        return values
+    out = list(values)
+    for i, gated in zip(places, gate(*[values[i] for i in places], call=call)):
+        gated._stamp = values[i]._stamp
+        out[i] = gated
+    return tuple(out)
+
+
+def spread(g: Sequence[Any], places: list[int], count: int) -> Grads:
+    """Cotangents as Tensors at their places, None elsewhere."""
+    grads: list[Tensor | None] = [None] * count
+    for i, value in zip(places, g):
+        grads[i] = value if isinstance(value, Tensor) else make(value)
+    return tuple(grads)
+
+
+def unwrapped(grads: Grads, places: list[int], g: Sequence[Any]) -> list[Any]:
+    """What the engine goes on with: Tensors while the gradient is recorded, else arrays."""
+    recorded = isinstance(g[0], Tensor)
+    return [grads[i] if recorded or grads[i] is None else grads[i]._array for i in places]  # type: ignore[union-attr]
+
+
+def substitute(changed: Any, grads: Grads) -> Grads:
+    """What a backward hook returned in place of the gradients."""
+    if changed is None:
+        return grads
+    changed = changed if isinstance(changed, tuple) else (changed,)
+    if len(changed) != len(grads):
+        raise RuntimeError(f"a backward hook returned {len(changed)} gradients, expected {len(grads)}")
+    return changed

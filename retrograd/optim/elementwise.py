@@ -1,0 +1,172 @@
+"""Steps that treat every element alone (SGD, Adam ...): one pass over many parameters instead of one for each.
+
+A NumPy call costs half a microsecond however short its arrays are, and a step has a dozen of them. So the small
+parameters of a group are packed: their states lie in one flat buffer, and for a step their values and gradients are
+gathered into two more, updated together, and the values written back. Parameters keep their own storage, so that
+aliases, `p.data = ...`, loading and moving need no care. Large parameters, and those on a GPU, are updated in place,
+one by one, where a gathering would cost more than it saves.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, ClassVar
+
+import numpy as np
+
+from retrograd.autograd.tensor import Tensor, make, namespace
+from retrograd.optim.optimizer import Closure, Optimizer, backend_is_host, stamp
+
+__all__ = ["ElementwiseOptimizer"]
+
+SMALL = 1 << 13
+"""Elements from which on a parameter is updated alone: copying it takes as long as the calls that are saved."""
+
+
+class ElementwiseOptimizer(Optimizer):
+    """Base of optimizers whose step treats every element alone."""
+
+    counts: ClassVar[bool] = True
+    """Whether the state of a parameter counts its steps."""
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self._packs: dict[int, list[Pack]] = {}
+        super().__init__(params, defaults)
+
+    def buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Names of the buffers that the state of a parameter holds, each of the parameter's shape."""
+        raise NotImplementedError
+
+    def update(self, group: dict[str, Any], xp: Any, step: int, value: Any, grad: Any, *buffers: Any) -> None:
+        """One step in place on arrays of one shape; `step` counts from 1 (without `counts`, 1 means the first)."""
+        raise NotImplementedError
+
+    def step(self, closure: Closure | None = None) -> Any:
+        """One step down the gradients; parameters without one stay. `closure` computes them first: its loss is
+        returned."""
+        loss = self._evaluate(closure)
+        for index, group in enumerate(self.param_groups):
+            names = self.buffers(group)
+            changed = []
+            for pack in self._packs_of(index, group):
+                active = [(p, p._grad) for p in pack.params if getattr(p, "_grad", None) is not None]
+                if not active:
+                    continue
+                changed += [p for p, _ in active]
+                if pack.small:
+                    for start, stop, step in self._runs(pack, names):
+                        pack.update(self, group, names, start, stop, step)
+                else:
+                    ((param, grad),) = active
+                    state, step = self._advance(param, names, None)
+                    arrays = [state[name].array for name in names]
+                    self.update(group, namespace(param), step, param.array, grad.array, *arrays)
+            stamp(changed, f"{type(self).__name__}.step")
+        return loss
+
+    def _packs_of(self, index: int, group: dict[str, Any]) -> list[Pack]:
+        """The packs of a group; made anew when parameters have come, gone, or changed their layout."""
+        packs = self._packs.get(index)
+        if (
+            packs is None
+            or sum(len(pack.params) for pack in packs) != len(group["params"])
+            or any(not pack.fits() for pack in packs)
+        ):
+            packs = self._packs[index] = packed(group["params"])
+        return packs
+
+    def _runs(self, pack: Pack, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
+        """Stretches (first, end, step) of neighbours in a pack that have a gradient and are at the same step."""
+        runs: list[tuple[int, int, int]] = []
+        for i, param in enumerate(pack.params):
+            if getattr(param, "_grad", None) is None:
+                continue
+            _, step = self._advance(param, names, (pack, i))
+            if runs and runs[-1][1] == i and runs[-1][2] == step:
+                runs[-1] = (runs[-1][0], i + 1, step)
+            else:
+                runs.append((i, i + 1, step))
+        return runs
+
+    def _advance(self, param: Tensor, names: tuple[str, ...], place: tuple[Pack, int] | None) -> tuple[Any, int]:
+        """A parameter's state, with all its buffers (in their place in a pack), and the number of the step to do."""
+        state = self.state[param]
+        fresh = False
+        for name in names:
+            buffer = state.get(name)
+            if buffer is None:
+                fresh = True
+            if place is not None:
+                pack, i = place
+                home = pack.home(name, i)
+                if buffer is None or buffer._array is not home:
+                    home[...] = 0 if buffer is None else buffer._array
+                    state[name] = make(home)
+            elif buffer is None:
+                state[name] = make(namespace(param).zeros(param.shape, dtype=param.dtype))
+        if not self.counts:
+            return state, 1 if fresh else 2
+        state["step"] = step = state.get("step", 0) + 1
+        return state, step
+
+
+class Pack:
+    """Small parameters of one dtype that are updated together; or, alone, a parameter that is not small."""
+
+    def __init__(self, params: list[Tensor], small: bool) -> None:
+        self.params, self.small = params, small
+        self.kinds = [(p.shape, p.dtype) for p in params]
+        ends = np.cumsum([0, *(p._array.size for p in params)]).tolist()
+        self.slices = [slice(start, stop) for start, stop in itertools.pairwise(ends)]
+        self.flat: dict[str, Any] = {}
+        self.homes: dict[str, list[Any]] = {}
+
+    def fits(self) -> bool:
+        """Whether the parameters still have the shapes and dtypes that they were packed with."""
+        for param, (shape, dtype) in zip(self.params, self.kinds):
+            array = param._array
+            if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
+                return False
+            if backend_is_host(param) != (self.small or backend_is_host(self.params[0])):
+                return False
+        return True
+
+    def home(self, name: str, i: int) -> Any:
+        """The place of a parameter's buffer in the flat buffer of that name, in the parameter's shape."""
+        if name not in self.homes:
+            self.flat[name] = flat = np.zeros(self.slices[-1].stop, self.kinds[0][1])
+            self.homes[name] = [flat[part].reshape(shape) for part, (shape, _) in zip(self.slices, self.kinds)]
+        return self.homes[name][i]
+
+    def update(
+        self, optimizer: ElementwiseOptimizer, group: dict[str, Any], names: tuple[str, ...], a: int, b: int, step: int
+    ) -> None:
+        """Gathers values and gradients of the parameters from a to b, updates them, and writes the values back."""
+        params = self.params[a:b]
+        value = gathered([p._array for p in params])
+        grad = gathered([p._grad._array for p in params])
+        part = slice(self.slices[a].start, self.slices[b - 1].stop)
+        optimizer.update(group, namespace(params[0]), step, value, grad, *[self.flat[name][part] for name in names])
+        start = 0
+        for param in params:
+            array = param.array
+            stop = start + array.size
+            array[...] = value[start:stop].reshape(array.shape)
+            start = stop
+
+
+def gathered(arrays: list[Any]) -> Any:
+    """A flat copy of arrays, one after the other."""
+    return np.concatenate([array.reshape(-1) for array in arrays])
+
+
+def packed(params: list[Tensor]) -> list[Pack]:
+    """Parameters in packs: the small ones of each dtype on the host together, all others alone."""
+    packs: list[Pack] = []
+    small: dict[Any, list[Tensor]] = {}
+    for param in params:
+        if backend_is_host(param) and param._array.size < SMALL:
+            small.setdefault(param.dtype, []).append(param)
+        else:
+            packs.append(Pack([param], small=False))
+    return [*packs, *(Pack(together, small=True) for together in small.values())]
