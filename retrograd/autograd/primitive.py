@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -41,7 +42,6 @@ class Recorder(Protocol):
     """The generated function: call it with Tensors; attach rules to it."""
 
     primitive: Primitive
-    source: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def vjp(self, rule: Rule) -> Rule:
@@ -93,73 +93,83 @@ class Primitive:
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
         self.static = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.kernels = Kernels(forward)
+        self.rules: dict[str, Rule] = {}
+        self.joint: Rule | None = None
         self.needs: dict[str, list[str]] = {}
         self.saved: list[str] = []
-        self.joint: Rule | None = None
         self.scope = {**SCOPE, "kernels": self.kernels, "primitive": self}
-        self.scope |= {f"default_{n}": default for n, default in self.static.items()}
-        self.node: Any = self.node_class()
         self.record: Any
-        self.record = variadic_recorder(self) if self.variadic else self.written(recorder_source(self), name)
+        self.record = variadic_recorder(self) if self.variadic else FunctionType(write_first.__code__, self.scope, name)
         self.record.primitive, self.record.vjp, self.record.vjps = self, self.attach_joint, self.attach_each
         self.record.__doc__ = getattr(forward, "__doc__", None) or f"The backend's `{name}`, elementwise."
         if name in REGISTRY:
             raise ValueError(f"a primitive {name!r} is declared already")
         REGISTRY[name] = self
 
-    @property
-    def wanted(self) -> set[str]:
-        """All names in the rules."""
-        return {name for names in self.needs.values() for name in names}
-
     def attach_joint(self, rule: Rule) -> Rule:
         """`@recorder.vjp`"""
         self.joint = rule
-        self.specialise(dict.fromkeys([self.variadic] if self.variadic else self.inputs, rule))
+        self.attach(dict.fromkeys([self.variadic] if self.variadic else self.inputs, rule))
         return rule
 
     def attach_each(self, **rules: Rule) -> None:
         """`recorder.vjps(x=..., y=...)`"""
         if unknown := set(rules) - set(self.inputs):
             raise TypeError(f"{self.name}: rules for {sorted(unknown)}, but its inputs are {self.inputs}")
-        self.specialise(rules)
+        self.attach(rules)
 
-    def specialise(self, rules: dict[str, Rule]) -> None:
-        """Writes the node's class and both functions anew, now that it is known what the rules need."""
-        self.needs = {name: list(inspect.signature(rule).parameters)[2:] for name, rule in rules.items()}
+    def attach(self, rules: dict[str, Rule]) -> None:
+        """Takes the rules, and notes which values they need by what they name."""
+        self.rules = rules
+        self.needs = {n: list(r.__code__.co_varnames[2 : r.__code__.co_argcount]) for n, r in rules.items()}
         self.saved = sorted(self.wanted - {"needs"})
         known = {*self.inputs, *self.static, *self.residuals, "out", self.variadic}
         known |= {f"{n}_{what}" for n in self.inputs for what in ("shape", "dtype")}
         known |= {"shapes", "dtypes"} if self.variadic else set()
         if unknown := set(self.saved) - known:
             raise TypeError(f"{self.name}: a rule names {sorted(unknown)}; it may name {sorted(map(str, known))}")
-        self.node = self.scope["Kind"] = self.node_class()
-        self.scope |= {f"rule_{name}": rule for name, rule in rules.items()}
-        for method, recorded in (("backward", False), ("backward_recorded", True)):
-            written = (
-                variadic_backward(recorded)
-                if self.variadic
-                else self.written(backward_source(self, method, recorded), method)
-            )
-            setattr(self.node, method, written)
-        if not self.variadic:
-            fresh = self.written(recorder_source(self), self.name)
-            self.record.__code__, self.record.source = fresh.__code__, fresh.source
 
-    def node_class(self) -> type[Node]:
-        """A Node with a slot for everything that is saved."""
+    @property
+    def wanted(self) -> set[str]:
+        """All names in the rules."""
+        return {name for names in self.needs.values() for name in names}
+
+    @functools.cached_property
+    def node(self) -> Any:
+        """The class of the nodes: a slot for everything that is saved, and `backward`."""
         stamps = [f"{n}_stamp" for n in self.saved if n in self.inputs or n == "out"]
-        extra = (["shapes", "dtypes"] if self.outputs else []) + (["stamps"] if self.variadic else [])
-        slots = dict.fromkeys([*self.saved, *stamps, *extra])
-        body = {"__slots__": tuple(slots), "saves": tuple(self.saved), "primitive": self, "__module__": __name__}
+        extra = (["out_shapes", "out_dtypes"] if self.outputs else []) + (["stamps"] if self.variadic else [])
+        body: dict[str, Any] = {
+            "__slots__": (*self.saved, *stamps, *extra),
+            "__module__": __name__,
+            "saves": tuple(self.saved),
+            "primitive": self,
+        }
+        self.scope |= {f"rule_{name}": rule for name, rule in self.rules.items()}
+        for method, recorded in (("backward", False), ("backward_recorded", True)):
+            if self.variadic:
+                body[method] = variadic_backward(recorded)
+            elif self.rules:
+                body[method] = self.written(backward_source(self, method, recorded), method)
         return type(self.title, (Node,), body)
+
+    def write(self) -> None:
+        """Puts the generated source in the place of `write_first`."""
+        self.scope |= {f"default_{n}": default for n, default in self.static.items()}
+        self.scope["Kind"] = self.node
+        fresh = self.written(recorder_source(self), self.name)
+        self.record.__kwdefaults__, self.record.__code__ = fresh.__kwdefaults__, fresh.__code__
 
     def written(self, source: str, name: str) -> Any:
         """The function that a source defines."""
         exec(compile(source, f"<{self.name}>", "exec"), self.scope)
-        function = self.scope.pop(name)
-        function.source = source
-        return function
+        return self.scope.pop(name)
+
+
+def write_first(*args: Any, **kwargs: Any) -> Any:
+    """What a recorder is until its first call: writing all of them at import would take longer than importing NumPy."""
+    primitive.write()  # type: ignore[attr-defined]  # a name in the recorder's own scope
+    return primitive.record(*args, **kwargs)  # type: ignore[attr-defined]
 
 
 def primitive(forward: Callable[..., Any] | None = None, *, name: str | None = None, **options: Any) -> Any:

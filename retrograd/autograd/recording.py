@@ -1,7 +1,7 @@
 """The generated half of a primitive: the function that records a call, and the node's `backward`, written as source.
 
 Unrolled by arity, as `dataclasses` writes `__init__`: a loop over `*args` would cost a microsecond per operation, as
-much as all the rest. `print(rg.autograd.ops.multiply.source)` shows what was written. Below: what these functions call.
+much as all the rest. `print(recorder_source(rg.autograd.ops.multiply.primitive))` shows it. Below: what it calls.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def backward_source(p: Primitive, method: str, recorded: bool) -> str:
         lines.append(f"    if not keep: del {', '.join(f'node.{n}' for n in p.saved)}")
     lines.append(f"    {''.join(f'{n}_p, ' if n in p.needs else '_, ' for n in p.inputs)}= node.parents")
     if p.outputs:
-        lines.append("    g = g.all(node.shapes, node.dtypes)")
+        lines.append("    g = g.all(node.out_shapes, node.out_dtypes)")
         lines.append("    xp = backend_of_array[g[0].__class__]")
     if recorded:
         lines += [f"    {n} = rebuild(node, {n!r}, {n})" for n in p.saved]
@@ -147,8 +147,8 @@ def backward_source(p: Primitive, method: str, recorded: bool) -> str:
 def give_outputs(node: Node, outs: tuple[Tensor, ...]) -> None:
     """Gives every floating output of a node with several its Pick."""
     node.shape, node.dtype = (-1,), None  # a cotangent of such a node is a Parts, which says the same
-    node.shapes = [out.shape for out in outs]  # type: ignore[attr-defined]
-    node.dtypes = [out.dtype for out in outs]  # type: ignore[attr-defined]
+    node.out_shapes = [out.shape for out in outs]  # type: ignore[attr-defined]
+    node.out_dtypes = [out.dtype for out in outs]  # type: ignore[attr-defined]
     for i, out in enumerate(outs):
         if out.dtype.kind in "fc":
             out._node = Pick(node, i, out._array)
@@ -261,7 +261,7 @@ def variadic_backward(recorded: bool) -> Callable[..., Any]:
             for name in p.saved:
                 delattr(node, name)
         if isinstance(g, Parts):
-            g = g.all(node.shapes, node.dtypes)
+            g = g.all(node.out_shapes, node.out_dtypes)
             xp = backend_of_array[g[0].__class__]
         if recorded:
             values = {name: rebuild(node, name, value) for name, value in values.items()}

@@ -150,7 +150,7 @@ def origin(node: Node) -> Node:
 def result_of(node: Node) -> tuple[tuple[int, ...], Any]:
     """Shape and dtype of a node's (first) result."""
     if node.dtype is None:
-        return node.shapes[0], node.dtypes[0]  # type: ignore[attr-defined]
+        return node.out_shapes[0], node.out_dtypes[0]  # type: ignore[attr-defined]
     return node.shape, node.dtype
 
 
