@@ -280,6 +280,9 @@ class Backend(Protocol):
     def to_host(self, x: Array, /) -> Any:
         """A NumPy array with x's values; waits for the device."""
 
+    def from_dlpack(self, x: Any, /) -> Array:
+        """An array around the memory of an object with DLPack's methods, on the device where that memory is."""
+
     def device_count(self) -> int:
         """Number of devices of this type; 0 when the library finds none."""
 

@@ -670,6 +670,10 @@ def to_host(x: Array) -> Any:
     return cp.asnumpy(x)
 
 
+def from_dlpack(x: Any) -> Array:
+    return cp.from_dlpack(x)
+
+
 def device_index(x: Array) -> int | None:
     return int(x.device.id)
 

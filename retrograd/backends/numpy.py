@@ -238,6 +238,8 @@ def any(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def count_nonzero(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    if axis is None and not keepdims:
+        return np.int64(np.count_nonzero(x))
     return _add_reduce(np.not_equal(x, 0), axis, _INT64, None, keepdims)
 
 
@@ -518,6 +520,10 @@ def from_host(x: Any) -> Array:
 
 def to_host(x: Array) -> Any:
     return x
+
+
+def from_dlpack(x: Any) -> Array:
+    return np.from_dlpack(x)
 
 
 def device_index(x: Array) -> int | None:

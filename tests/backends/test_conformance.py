@@ -445,3 +445,11 @@ def test_adam_step_follows_its_formula(xp, rng, size, decoupled, amsgrad):
     agree(second, v)
     agree(param, p - 0.01 * (m / (1 - 0.9**3)) / (np.sqrt(largest / (1 - 0.99**3)) + 1e-8))
     agree(grad, g)
+
+
+def test_dlpack_takes_over_the_memory_of_another_array():
+    xp = backend_of("cpu")
+    theirs = np.arange(3.0)
+    ours = xp.from_dlpack(theirs)
+    theirs[0] = 7
+    assert ours.tolist() == [7, 1, 2]

@@ -1,6 +1,29 @@
 """PyTorch's names: what users type as `rg.name` and `x.name`, a thin layer over the primitives of `autograd.ops`."""
 
-from retrograd.autograd.methods import attributes, conversion, creation, operators, random
+from retrograd.autograd.methods import (
+    attributes,
+    conversion,
+    creation,
+    indexing,
+    inplace,
+    interop,
+    joining,
+    operators,
+    random,
+    shape,
+)
 from retrograd.autograd.methods.registry import FUNCTIONS
 
-__all__ = ["FUNCTIONS", "attributes", "conversion", "creation", "operators", "random"]
+__all__ = [
+    "FUNCTIONS",
+    "attributes",
+    "conversion",
+    "creation",
+    "indexing",
+    "inplace",
+    "interop",
+    "joining",
+    "operators",
+    "random",
+    "shape",
+]
