@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from retrograd.autograd.modes import state
-from retrograd.autograd.tensor import Tensor, namespace
-from retrograd.autograd.view import overwrite, refuse_leaf, touch
+from retrograd.autograd.tensor import Tensor, clock, namespace
+from retrograd.autograd.view import overwrite, prepare, touch, writable
 
 __all__ = ["FUNCTIONS", "in_place", "method", "public"]
 
@@ -40,25 +40,17 @@ def in_place(
 ) -> Callable[..., Tensor]:
     """Registers `Tensor.name_`: the function's result replaces the tensor's value.
 
-    `ufunc` names the backend function that can write into its input where no graph is recorded.
+    `ufunc` names the backend function of one or two inputs that can write into its input where no graph is recorded.
     """
     name = f"{name or function.__name__}_"
 
     @functools.wraps(function)
     def changing(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if ufunc and len(args) < 2 and not kwargs and not (state.grad and needs_graph(self, *args)):
-            other = [a._array if isinstance(a, Tensor) else a for a in args]
-            if all(isinstance(a, (int, float)) or a.dtype == self.dtype for a in other):
-                array = self.array
-                try:
-                    getattr(namespace(self), ufunc)(array, *other, out=array)
-                except Exception:  # the plain way below says what is wrong with the operands
-                    pass
-                else:
-                    touch(self, name)
-                    return self
-        refuse_leaf(self)
-        return overwrite(self, function(self, *args, **kwargs), name)
+        if ufunc is not None and len(args) < 2 and not kwargs and written(ufunc, self, *args):
+            touch(self, name)
+            return self
+        since = next(clock)
+        return overwrite(self, function(self, *args, **kwargs), name, since)
 
     changing.__name__ = changing.__qualname__ = name
     changing.__doc__ = f"In-place version of `{name[:-1]}`."
@@ -66,6 +58,23 @@ def in_place(
     return changing
 
 
-def needs_graph(*operands: Any) -> bool:
-    """Whether one of the operands is part of a graph."""
-    return any(isinstance(o, Tensor) and (o._node is not None or hasattr(o, "_base")) for o in operands)
+def written(ufunc: str, tensor: Tensor, *operands: Any) -> bool:
+    """Writes the result of a backend's function straight into the tensor's array, where nothing stands against it."""
+    if state.grad and (prepare(tensor, *operands)):
+        return False
+    array = writable(tensor)
+    values = []
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            if operand._stamp is tensor._stamp or operand._array.dtype != array.dtype:
+                return False
+            values.append(operand._array)
+        elif isinstance(operand, (int, float)):
+            values.append(operand)
+        else:
+            return False
+    try:
+        getattr(namespace(tensor), ufunc)(array, *values, out=array)
+    except Exception:  # the plain way says what is wrong with the operands
+        return False
+    return True

@@ -8,6 +8,7 @@ import sys
 
 from retrograd.autograd.ops import (
     activation,
+    choice,
     elementwise,
     entropy,
     indexing,
@@ -15,9 +16,11 @@ from retrograd.autograd.ops import (
     linalg,
     loss,
     reduction,
+    scatter,
     shape,
     transfer,
 )
+from retrograd.autograd.ops.indexing import getitem as getitem
 from retrograd.autograd.primitive import REGISTRY
 from retrograd.autograd.tensor import Tensor
 from retrograd.backends import backend_of_array

@@ -1,4 +1,4 @@
-"""What in-place writing means to the graph: a value, or a region of one, is replaced."""
+"""What in-place writing means to the graph: a value, or the region of it that a view shows, is replaced."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 from retrograd.autograd.ops.elementwise import constant
 from retrograd.autograd.primitive import primitive
-from retrograd.autograd.view import Steps, replay
+from retrograd.autograd.view import Steps, apply, replay
 
 
-@primitive(name="Copy", promotes=())
-def replace(xp: Any, old: Any, value: Any) -> Any:
+@primitive(name="Copy")
+def replaced(xp: Any, old: Any, value: Any) -> Any:
     """The value, broadcast to the shape of the old one and in its dtype."""
-    return xp.astype(xp.broadcast_to(value, old.shape), old.dtype)
+    return xp.astype(xp.broadcast_to(value, shape=old.shape), dtype=old.dtype)
 
 
-replace.vjps(old=lambda xp, g: constant(xp, g), value=lambda xp, g: g)
+replaced.vjps(old=constant, value=lambda xp, g: g)
 
 
 @primitive(name="CopySlices")
@@ -24,24 +24,19 @@ def write_view(xp: Any, base: Any, value: Any, *, steps: Steps) -> Any:
     return base
 
 
+@primitive(name="Zero")
+def cleared(xp: Any, x: Any, *, steps: Steps) -> Any:
+    """A copy of x with zeros where the view shows it."""
+    out = xp.copy(xp.asarray(x))  # NumPy gives scalars for 0-d results
+    view = replay(out, steps)
+    if not getattr(view.flags, "writeable", True):
+        view.flags.writeable = True  # NumPy marks some views read-only that show no element twice
+    xp.setitem(view, ..., 0)
+    return out
+
+
+cleared.vjp(lambda xp, g, steps: apply(cleared.primitive, g, steps=steps))
 write_view.vjps(
-    base=lambda xp, g, steps: xp.where(region(g, steps), 0.0, g),
+    base=lambda xp, g, steps: apply(cleared.primitive, g, steps=steps),
     value=lambda xp, g, steps: replay(g, steps),
 )
-
-
-def region(g: Any, steps: Steps) -> Any:
-    """True at the elements of the base that the view shows (an array also for a Tensor g)."""
-    from retrograd.autograd.tensor import Tensor, make
-    from retrograd.backends import backend_of_array
-
-    array = g._array if isinstance(g, Tensor) else g
-    xp = backend_of_array[array.__class__]
-    size = 1
-    for n in array.shape:
-        size *= n
-    positions = xp.reshape(xp.arange(size), array.shape)
-    seen = xp.zeros((size,), dtype=bool)
-    xp.setitem(seen, xp.reshape(replay(positions, steps), (-1,)), True)
-    seen = xp.reshape(seen, array.shape)
-    return make(seen) if isinstance(g, Tensor) else seen
