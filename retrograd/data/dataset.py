@@ -66,9 +66,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         if not tensors:
             raise TypeError("TensorDataset: expected at least one tensor, got none.")
         for tensor in tensors:
-            if not isinstance(tensor, Tensor) or tensor.ndim == 0:
-                got = f"shape {tensor.shape}" if isinstance(tensor, Tensor) else type(tensor).__name__
-                raise TypeError(f"TensorDataset: expected tensors with one row per sample, got {got}.")
+            _check_rows(tensor)
         if len({len(tensor) for tensor in tensors}) > 1:
             shapes = ", ".join(str(tensor.shape) for tensor in tensors)
             raise AssertionError(f"TensorDataset: the tensors must have the same number of rows, got shapes {shapes}.")
@@ -79,6 +77,13 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def __len__(self) -> int:
         return len(self.tensors[0])
+
+
+def _check_rows(tensor: Any) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"TensorDataset: expected tensors, got {type(tensor).__name__}; convert it by rg.tensor().")
+    if tensor.ndim == 0:
+        raise TypeError("TensorDataset: expected tensors with one row per sample, got a 0-d one.")
 
 
 class Subset(Dataset[Sample]):
