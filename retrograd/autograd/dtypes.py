@@ -54,7 +54,7 @@ class finfo:
         self.dtype = str(kind)
         self.min, self.max, self.eps = float(limits.min), float(limits.max), float(limits.eps)
         self.tiny = self.smallest_normal = float(limits.smallest_normal)
-        self.resolution = float(limits.resolution)
+        self.resolution = 10.0 ** -int(limits.precision)
 
     def __repr__(self) -> str:
         values = ", ".join(

@@ -16,7 +16,7 @@ from retrograd.autograd.methods.creation import from_host
 from retrograd.autograd.methods.registry import method, public
 from retrograd.autograd.promotion import get_default_dtype
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.autograd.view import overwrite
+from retrograd.autograd.view import overwrite, prepare
 from retrograd.backends import Device, device_of
 from retrograd.backends.generator import Generator as HostGenerator
 
@@ -345,7 +345,8 @@ def randint_like(
 
 
 def _filled(self: Tensor, name: str, draw: Draw) -> Tensor:
-    """Overwrites a tensor with draws."""
+    """Overwrites a tensor with draws; refuses before it draws."""
+    prepare(self)
     values = _in_memory_order(self.array, draw)
     return overwrite(self, from_host(values, device_of(self._array)), name)
 
@@ -383,6 +384,7 @@ def random_(
 def bernoulli_(self: Tensor, p: float | Tensor = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fills the tensor with ones with probability p, or with the probabilities in a tensor p; else zeros."""
     if isinstance(p, Tensor):
+        prepare(self)
         chances = np.broadcast_to(namespace(p).to_host(p.array), self.shape)
         values = chosen(generator).bernoulli(chances, self.shape, self.dtype)
         return overwrite(self, from_host(values, device_of(self._array)), "bernoulli_")
