@@ -131,8 +131,13 @@ def coerce(primitive: Primitive, *operands: Any) -> tuple[list[Any], list[Any], 
     mixed = [i for i, n in enumerate(names) if n in primitive.promotes]
     if mixed and not primitive.variadic:
         common = result_type(*[tensors[i] if isinstance(tensors[i], Tensor) else arrays[i] for i in mixed])
+        if primitive.name == "subtract":
+            _refuse_bool(arrays)
         for i in mixed:
-            if isinstance(tensors[i], Tensor) and arrays[i].dtype != common:
+            if not isinstance(tensors[i], Tensor):
+                if common.kind in "iu" and primitive.name not in _COMPARISONS:
+                    arrays[i] = _wrapped(arrays[i], common)
+            elif arrays[i].dtype != common:
                 arrays[i] = arrays[i].astype(common)
         if not any(isinstance(tensors[i], Tensor) for i in mixed):
             like = next(a for a in arrays if a.__class__ in backend_of_array)
@@ -141,6 +146,24 @@ def coerce(primitive: Primitive, *operands: Any) -> tuple[list[Any], list[Any], 
         if i not in mixed and not isinstance(t, Tensor):
             raise TypeError(f"{primitive.name}: argument {names[i]!r} must be a Tensor, got {_described(operands[i])}")
     return tensors, arrays, kernel
+
+
+_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+
+
+def _wrapped(number: int, dtype: DType) -> int:
+    """An integer modulo 2ⁿ, as PyTorch takes a Python integer that an n-bit dtype cannot hold."""
+    limits = np.iinfo(dtype)
+    return (number - int(limits.min)) % (1 << limits.bits) + int(limits.min)
+
+
+def _refuse_bool(arrays: list[Any]) -> None:
+    """A difference of truth values is a mistake more often than not."""
+    if any(getattr(a, "dtype", None) == np.bool_ for a in arrays):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
 
 
 def _operand(primitive: Primitive, operand: Any) -> Any:
@@ -155,6 +178,10 @@ def _operand(primitive: Primitive, operand: Any) -> Any:
 
 def _described(value: Any) -> str:
     return f"{type(value).__name__} {value!r}"[:80]
+
+
+_NO_LOOP = ("ufunc", "numpy boolean", "Wrong type", "the dtype is")
+"""What libraries say when a function does not exist for a dtype; PyTorch's error is then a NotImplementedError."""
 
 
 def explain(error: Exception, primitive: Primitive, *inputs: Any) -> Exception:
@@ -180,5 +207,6 @@ def explain(error: Exception, primitive: Primitive, *inputs: Any) -> Exception:
         return RuntimeError(f"{name}: {error} (shapes {shapes})")
     if isinstance(error, TypeError) and not str(error).startswith(name):
         dtypes = " and ".join(str(a.dtype) for a in arrays)
-        return TypeError(f"{name}: not possible for {dtypes}: {error}")
+        kind = NotImplementedError if any(phrase in str(error) for phrase in _NO_LOOP) else TypeError
+        return kind(f"{name}: not possible for {dtypes}: {error}")
     return error

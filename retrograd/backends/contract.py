@@ -190,6 +190,9 @@ class Backend(Protocol):
     def erfc(self, x: Array, /) -> Array:
         """1 - erf(x), accurate in the tail."""
 
+    def keep(self, x: Array, condition: Array, /) -> Array:
+        """The floating x where the condition (bool) holds, else 0, infinities and NaN of x included."""
+
     def einsum(self, equation: str, /, *operands: Array) -> Array: ...
 
     def cumulative_max(self, x: Array, /, *, axis: int) -> tuple[Array, Array]:

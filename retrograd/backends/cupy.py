@@ -211,6 +211,10 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     return cp.where(condition, x, y)
 
 
+def keep(x: Array, condition: Array) -> Array:
+    return cp.where(condition, x, 0)
+
+
 def clip(x: Array, min: Any = None, max: Any = None) -> Array:
     if min is None:
         return x.copy() if max is None else cp.minimum(x, max)

@@ -244,6 +244,14 @@ def test_nan_wins_in_maximum_and_loses_in_fmax(xp):
     agree(xp.fmin(x, y), np.array([0.0, 1.0]))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_keep_gives_zero_wherever_the_condition_fails_even_for_nan(xp, dtype):
+    x = np.array([1.5, np.inf, np.nan, -np.inf, np.nan], dtype)
+    condition = np.array([True, False, False, True, True])
+    agree(xp.keep(xp.from_host(x), xp.from_host(condition)), np.where(condition, x, dtype(0)))
+    agree(xp.keep(xp.from_host(x[0]), xp.from_host(condition[:2])), np.array([1.5, 0], dtype))
+
+
 def test_where_and_clip_keep_the_dtype(xp):
     x = xp.asarray([-2.0, 0.5, 3.0], dtype=np.float32)
     agree(xp.where(xp.greater(x, 0), x, 0), np.array([0, 0.5, 3], np.float32))

@@ -1,8 +1,8 @@
-"""Elementwise primitives: one line each, forward (the backend's function of that name) and
-rule.
+"""Elementwise primitives: one line each, forward (the backend's function of that name) and rule.
 
-In a rule g is the cotangent of the result; the names after it are what is saved. Derivatives of the elementary functions:
-Abramowitz & Stegun 1964, chapters 4 and 7. Where a function has no derivative the rule gives PyTorch's subgradient.
+In a rule g is the cotangent of the result; the names after it are what is saved. Derivatives of the elementary
+functions: Abramowitz & Stegun 1964, chapters 4 and 7. Where a function has no derivative the rule gives PyTorch's
+subgradient.
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ import math
 from typing import Any
 
 from retrograd.autograd.primitive import elementwise, nondifferentiable, primitive
+from retrograd.autograd.promotion import floating
 
 
 def constant(xp: Any, g: Any) -> Any:
     """The gradient of a function that is constant almost everywhere."""
     return xp.new_zeros(g, shape=g.shape)
+
+
+def indicator(xp: Any, condition: Any, like: Any) -> Any:
+    """1 where the condition holds, else 0, in the dtype of another array."""
+    return xp.astype(condition, dtype=like.dtype)
+
+
+def sign_of(xp: Any, x: Any) -> Any:
+    """±1, and 0 for zero and, as in PyTorch, for NaN."""
+    return indicator(xp, x > 0, x) - indicator(xp, x < 0, x)
 
 
 # ---- arithmetic
@@ -26,42 +37,115 @@ divide = elementwise(
     "divide", x=lambda xp, g, y: g / y, y=lambda xp, g, y, out: -g * (out / y), backward="Div", floating=True
 )
 negative = elementwise("negative", lambda xp, g: -g, backward="Neg")
-remainder = elementwise(
-    "remainder", x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.floor(x / y), backward="Remainder"
-)
-fmod = elementwise("fmod", x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.trunc(x / y))
-floor_divide = elementwise("floor_divide", x=lambda xp, g: constant(xp, g), y=lambda xp, g: constant(xp, g))
+
+
+def check_divisor(xp: Any, x: Any, y: Any) -> None:
+    """Integers have no infinity to answer with."""
+    kind = (y if hasattr(y, "dtype") else x).dtype.kind
+    if kind == "b":
+        raise TypeError("the dtype is bool")
+    if kind in "iu" and not bool(xp.all(y) if hasattr(y, "dtype") else y):
+        raise RuntimeError("ZeroDivisionError: integer division or modulo by zero")
+
+
+@primitive(promotes=("x", "y"))
+def remainder(xp: Any, x: Any, y: Any) -> Any:
+    """x - y ⌊x / y⌋, with the sign of y."""
+    check_divisor(xp, x, y)
+    return xp.remainder(x, y)
+
+
+@primitive(promotes=("x", "y"))
+def fmod(xp: Any, x: Any, y: Any) -> Any:
+    """x - y trunc(x / y), with the sign of x."""
+    check_divisor(xp, x, y)
+    return xp.fmod(x, y)
+
+
+@primitive(promotes=("x", "y"))
+def floor_divide(xp: Any, x: Any, y: Any) -> Any:
+    """⌊x / y⌋."""
+    check_divisor(xp, x, y)
+    return xp.floor_divide(x, y)
+
+
+remainder.vjps(x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.floor(x / y))
+fmod.vjps(x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.trunc(x / y))
+floor_divide.vjps(x=constant, y=constant)
 
 
 def power_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
     """y xʸ⁻¹; 0 where y is 0, so that 0⁰ has the gradient 0 and not NaN."""
+    if not hasattr(y, "dtype"):
+        return constant(xp, g) if y == 0 else g * (y * x ** (y - 1))
     return g * xp.where(y == 0, 0.0, y * x ** xp.where(y == 0, 1.0, y - 1))
 
 
 def power_exponent(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
     """xʸ ln x; 0 where x is 0 and y is not negative."""
+    if not hasattr(x, "dtype"):
+        x = xp.new_zeros(y, shape=()) + x
     vanishes = (x == 0) & (y >= 0)
     return g * xp.where(vanishes, 0.0, out * xp.log(xp.where(vanishes, 1.0, x)))
 
 
-power = elementwise("power", x=power_base, y=power_exponent, backward="Pow")
+@primitive(name="Pow", promotes=("x", "y"))
+def power(xp: Any, x: Any, y: Any) -> Any:
+    """x to the power y."""
+    if (y if hasattr(y, "dtype") else x).dtype.kind == "b":
+        raise TypeError("the dtype is bool")
+    return xp.power(x, y)
+
+
+power.vjps(x=power_base, y=power_exponent)
 
 
 @primitive(name="Pow")
 def power_number(xp: Any, x: Any, *, exponent: float) -> Any:
-    """x to a power that is a Python number."""
-    return xp.square(x) if exponent == 2 else x**exponent
+    """x to a power that is a Python number; the usual ones without a logarithm."""
+    if x.dtype.kind != "f":
+        if isinstance(exponent, float):
+            x = floating(x)
+        elif exponent < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed; use a float exponent.")
+        elif x.dtype.kind == "b":
+            x = xp.astype(x, dtype="int64")
+    if exponent == 2:
+        return xp.square(x)
+    if exponent == 3:
+        return x * x * x
+    if exponent == 0.5:
+        return xp.sqrt(x)
+    if exponent == -1:
+        return xp.reciprocal(x)
+    return xp.power(x, exponent)
 
 
 @power_number.vjp
 def _(xp: Any, g: Any, x: Any, exponent: float) -> Any:
     if exponent == 0:
         return constant(xp, g)
+    if exponent == 1:
+        return g
     return g * (exponent * x if exponent == 2 else exponent * x ** (exponent - 1))
 
 
-abs = elementwise("abs", lambda xp, g, x: g * xp.sign(x))
-sign = elementwise("sign", constant)
+@primitive(name="Abs")
+def abs(xp: Any, x: Any) -> Any:
+    """|x|; its gradient at 0 is 0."""
+    if x.dtype.kind == "b":
+        raise TypeError("the dtype is bool")
+    return xp.abs(x)
+
+
+@primitive(name="Sign")
+def sign(xp: Any, x: Any) -> Any:
+    """±1, and 0 for zero and for NaN."""
+    return sign_of(xp, x) if x.dtype.kind == "f" else xp.copy(x) if x.dtype.kind == "b" else xp.sign(x)
+
+
+abs.vjp(lambda xp, g, x: g * sign_of(xp, x))
+sign.vjp(constant)
 square = elementwise("square", lambda xp, g, x: g * (2 * x), backward="Pow")
 reciprocal = elementwise("reciprocal", lambda xp, g, out: -g * out * out, floating=True)
 
@@ -97,10 +181,18 @@ tanh = elementwise("tanh", lambda xp, g, out: g * (1 - out * out), floating=True
 asinh = elementwise("asinh", lambda xp, g, x: g / xp.sqrt(x * x + 1), floating=True)
 acosh = elementwise("acosh", lambda xp, g, x: g / (xp.sqrt(x - 1) * xp.sqrt(x + 1)), floating=True)
 atanh = elementwise("atanh", lambda xp, g, x: g / (1 - x * x), floating=True)
+
+
+def inverse_square_norm(xp: Any, x: Any, y: Any) -> Any:
+    """1 / (x² + y²); anything finite at the origin, where atan2's gradient is to be 0."""
+    square = x * x + y * y
+    return 1 / xp.where(square == 0, 1.0, square)
+
+
 atan2 = elementwise(
     "atan2",
-    x=lambda xp, g, x, y: g * y / (x * x + y * y),
-    y=lambda xp, g, x, y: -g * x / (x * x + y * y),
+    x=lambda xp, g, x, y: g * y * inverse_square_norm(xp, x, y),
+    y=lambda xp, g, x, y: -g * x * inverse_square_norm(xp, x, y),
     floating=True,
 )
 hypot = elementwise(
@@ -116,8 +208,8 @@ erf = elementwise("erf", lambda xp, g, x: g * (2 / math.sqrt(math.pi)) * xp.exp(
 erfc = elementwise("erfc", lambda xp, g, x: g * (-2 / math.sqrt(math.pi)) * xp.exp(-(x * x)), floating=True)
 logaddexp = elementwise(
     "logaddexp",
-    x=lambda xp, g, x, out: g * xp.exp(x - out),
-    y=lambda xp, g, y, out: g * xp.exp(y - out),
+    x=lambda xp, g, x, y: g * xp.sigmoid(x - y),
+    y=lambda xp, g, x, y: g * xp.sigmoid(y - x),
     floating=True,
 )
 
@@ -128,68 +220,58 @@ round = elementwise("round", constant)
 trunc = elementwise("trunc", constant)
 
 
-# ---- choosing: where both are equal each gets half, as in PyTorch
-def chosen(xp: Any, g: Any, wins: Any, ties: Any) -> Any:
-    return g * xp.where(ties, 0.5, xp.where(wins, 1.0, 0.0))
+# ---- of more than two inputs, or of static numbers
+@primitive(promotes=("start", "end", "weight"))
+def lerp(xp: Any, start: Any, end: Any, weight: Any) -> Any:
+    """start + weight (end - start), computed from the nearer end so that both ends are exact."""
+    step = end - start
+    if not hasattr(weight, "dtype"):
+        return start + weight * step if -0.5 < weight < 0.5 else end - step * (1 - weight)
+    return xp.where(xp.abs(weight) < 0.5, start + weight * step, end - step * (1 - weight))
 
 
-maximum = elementwise(
-    "maximum",
-    x=lambda xp, g, x, y: chosen(xp, g, x > y, x == y),
-    y=lambda xp, g, x, y: chosen(xp, g, y > x, x == y),
+lerp.vjps(
+    start=lambda xp, g, weight: g * (1 - weight),
+    end=lambda xp, g, weight: g * weight,
+    weight=lambda xp, g, start, end: g * (end - start),
 )
-minimum = elementwise(
-    "minimum",
-    x=lambda xp, g, x, y: chosen(xp, g, x < y, x == y),
-    y=lambda xp, g, x, y: chosen(xp, g, y < x, x == y),
-)
-fmax = elementwise(
-    "fmax",
-    x=lambda xp, g, x, y: xp.where((x >= y) | (y != y), g, 0.0),
-    y=lambda xp, g, x, y: xp.where((x >= y) | (y != y), 0.0, g),
-)
-fmin = elementwise(
-    "fmin",
-    x=lambda xp, g, x, y: xp.where((x <= y) | (y != y), g, 0.0),
-    y=lambda xp, g, x, y: xp.where((x <= y) | (y != y), 0.0, g),
-)
-
-
-@primitive(promotes=("x", "y"))
-def where(xp: Any, condition: Any, x: Any, y: Any) -> Any:
-    """x where the condition holds, else y."""
-    return xp.where(condition, x, y)
-
-
-where.vjps(
-    x=lambda xp, g, condition: xp.where(condition, g, 0.0),
-    y=lambda xp, g, condition: xp.where(condition, 0.0, g),
-)
-
-
-@primitive(name="Clamp")
-def clip(xp: Any, x: Any, *, min: Any = None, max: Any = None) -> Any:
-    """x held between two numbers; the gradient passes where it was not held (its ends included)."""
-    return xp.clip(x, min, max)
-
-
-@clip.vjp
-def _(xp: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
-    inside = True
-    if min is not None:
-        inside = x >= min
-    if max is not None:
-        inside = (x <= max) if inside is True else inside & (x <= max)
-    return xp.where(inside, g, 0.0)
 
 
 @primitive
-def relu(xp: Any, x: Any) -> Any:
-    """max(x, 0); its gradient at 0 is 0."""
-    return xp.maximum(x, 0)
+def frac(xp: Any, x: Any) -> Any:
+    """x less its integer part."""
+    if x.dtype.kind != "f":
+        raise TypeError("it needs a floating dtype")
+    return x - xp.trunc(x)
 
 
-relu.vjp(lambda xp, g, out: g * (out > 0))
+frac.vjp(lambda xp, g: g)
+
+
+@primitive
+def nan_to_num(xp: Any, x: Any, *, nan: float, posinf: float, neginf: float) -> Any:
+    """x with NaN and the infinities replaced."""
+    x = xp.where(x != x, nan, x)
+    return xp.where(x == math.inf, posinf, xp.where(x == -math.inf, neginf, x))
+
+
+nan_to_num.vjp(lambda xp, g, x: xp.keep(g, xp.isfinite(x)))
+
+
+@primitive(floating=True)
+def logit(xp: Any, x: Any, *, eps: float | None = None) -> Any:
+    """log(x / (1 - x)), x being held eps away from 0 and 1."""
+    x = x if eps is None else xp.clip(x, eps, 1 - eps)
+    return xp.log(x / (1 - x))
+
+
+@logit.vjp
+def _(xp: Any, g: Any, x: Any, eps: float | None) -> Any:
+    if eps is None:
+        inside = (x >= 0) & (x <= 1)
+        return g / xp.where(inside, x * (1 - x), math.nan)
+    inside = (x >= eps) & (x <= 1 - eps)
+    return xp.keep(g / xp.where(inside, x * (1 - x), 1.0), inside)
 
 
 @primitive(name="ToCopy")
@@ -209,28 +291,6 @@ def copy(xp: Any, x: Any) -> Any:
 
 copy.vjp(lambda xp, g: g)
 
-# ---- without gradient: truth values, integers
-isnan = elementwise("isnan", constant=True)
-isinf = elementwise("isinf", constant=True)
-isfinite = elementwise("isfinite", constant=True)
-signbit = elementwise("signbit", constant=True)
-logical_not = elementwise("logical_not", constant=True)
-bitwise_invert = elementwise("bitwise_invert", constant=True)
-equal = elementwise("equal", binary=True, constant=True)
-not_equal = elementwise("not_equal", binary=True, constant=True)
-less = elementwise("less", binary=True, constant=True)
-less_equal = elementwise("less_equal", binary=True, constant=True)
-greater = elementwise("greater", binary=True, constant=True)
-greater_equal = elementwise("greater_equal", binary=True, constant=True)
-logical_and = elementwise("logical_and", binary=True, constant=True)
-logical_or = elementwise("logical_or", binary=True, constant=True)
-logical_xor = elementwise("logical_xor", binary=True, constant=True)
-bitwise_and = elementwise("bitwise_and", binary=True, constant=True)
-bitwise_or = elementwise("bitwise_or", binary=True, constant=True)
-bitwise_xor = elementwise("bitwise_xor", binary=True, constant=True)
-bitwise_left_shift = elementwise("bitwise_left_shift", binary=True, constant=True)
-bitwise_right_shift = elementwise("bitwise_right_shift", binary=True, constant=True)
-
 
 @primitive(promotes=("x", "y"), floating=True)
 def copysign(xp: Any, x: Any, y: Any) -> Any:
@@ -238,9 +298,7 @@ def copysign(xp: Any, x: Any, y: Any) -> Any:
     return xp.copysign(x, y)
 
 
-copysign.vjps(
-    x=lambda xp, g, x, out: xp.where(x == 0, 0.0, g * xp.sign(x) * xp.sign(out)), y=lambda xp, g: constant(xp, g)
-)
+copysign.vjps(x=lambda xp, g, x, out: xp.keep(g * xp.sign(x) * xp.sign(out), x != 0), y=constant)
 
 
 @nondifferentiable
