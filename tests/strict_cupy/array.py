@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -58,10 +59,14 @@ class Flags:
         self.owndata = self.OWNDATA = flags.owndata
 
 
+_owners: WeakValueDictionary[int, ndarray] = WeakValueDictionary()
+"""The array around every memory of NumPy's."""
+
+
 class ndarray:
     """cupy.ndarray. Everything that is not here does not exist, as in CuPy: no __index__, no __array__."""
 
-    __slots__ = ("_a", "_device")
+    __slots__ = ("__weakref__", "_a", "_device")
     __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # np.sin(x) raises; np.float32(2) * x reaches __rmul__
     __array_priority__ = 100
@@ -69,12 +74,23 @@ class ndarray:
     def __init__(self, shape: Any, dtype: Any = float) -> None:
         self._a = np.empty(shape, dtype)
         self._device = state.device
+        _owners[id(self._a)] = self
 
     @classmethod
     def _of(cls, array: np.ndarray[Any, Any]) -> ndarray:
         made = cls.__new__(cls)
         made._a, made._device = array, state.device
+        if array.base is None:
+            _owners[id(array)] = made
         return made
+
+    @property
+    def base(self) -> Any:
+        """The array that owns the memory, always the same object."""
+        if self._a.base is None:
+            return None
+        owner = _owners.get(id(self._a.base))
+        return ndarray._of(self._a.base) if owner is None else owner
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` explicitly.")
@@ -95,7 +111,6 @@ class ndarray:
     T = property(lambda self: ndarray._of(self._a.T))
     real = property(lambda self: ndarray._of(self._a.real))
     imag = property(lambda self: ndarray._of(self._a.imag))
-    base = property(lambda self: None if self._a.base is None else ndarray._of(self._a.base))
 
     def __len__(self) -> int:
         if not self._a.ndim:

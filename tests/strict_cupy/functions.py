@@ -184,6 +184,16 @@ for _name in _names("""
     METHODS[_name] = _through(_name)
 
 
+def _diagonal(self: ndarray, *args: Any) -> Any:
+    """CuPy's diagonal can be written into."""
+    view = operand(self, "diagonal").diagonal(*args)
+    view.flags.writeable = self._a.flags.writeable
+    return wrap(view)
+
+
+METHODS["diagonal"] = _diagonal
+
+
 def _astype(
     self: ndarray, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True
 ) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.methods import indexing, joining
+from retrograd.autograd.methods import arithmetic, comparison, elementwise, indexing, joining
 from retrograd.autograd.methods.registry import FUNCTIONS, in_place, method
 from retrograd.autograd.modes import enable_grad
 from retrograd.autograd.ops.indexing import assign
@@ -20,7 +20,7 @@ from retrograd.backends import device_of
 
 __all__ = ["register"]
 
-registered_first = (indexing, joining)
+registered_first = (arithmetic, comparison, elementwise, indexing, joining)
 
 xp: Any = ops
 

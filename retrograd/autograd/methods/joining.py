@@ -380,7 +380,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     by = tuple(shifts) if isinstance(shifts, (list, tuple)) else (operator.index(shifts),)
     along = () if dims is None else tuple(dims) if isinstance(dims, (list, tuple)) else (dims,)
     if not along and len(by) == 1:
-        return xp.reshape(xp.roll(xp.reshape(input, shape=(-1,)), shift=by[0], axis=0), shape=input.shape)  # type: ignore[no-any-return]
+        return xp.roll(input, shift=by[0])  # type: ignore[no-any-return]
     if len(by) != len(along):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:{len(along)}")
     return xp.roll(input, shift=by, axis=tuple(dimension(d, input.ndim) for d in along))  # type: ignore[no-any-return]

@@ -111,7 +111,7 @@ def index_put(xp: Any, x: Any, value: Any, *, index: Any, written: bool = False)
     if written:
         return x
     out = xp.copy(x)
-    xp.setitem(out, parts_of(index), value)
+    xp.setitem(out, parts_of(index), xp.ascontiguousarray(value))
     return out
 
 
@@ -198,8 +198,8 @@ add_along_axis.vjps(
 
 @primitive(name="Scatter")
 def put_along_axis(xp: Any, x: Any, indices: Any, values: Any, *, axis: int) -> Any:
-    """A copy of x with values written at the indices along one axis, of duplicates the last."""
-    return xp.put_along_axis(x, indices, values, axis=axis)
+    """A copy of x with values written at the indices along one axis, of duplicates the last in memory order."""
+    return xp.put_along_axis(x, xp.ascontiguousarray(indices), xp.ascontiguousarray(values), axis=axis)
 
 
 put_along_axis.vjps(
@@ -222,7 +222,7 @@ def lost_along_axis(xp: Any, indices: Any, *, shape: tuple[int, ...], axis: int)
     size = 1
     for n in indices.shape:
         size *= n
-    order = xp.reshape(xp.arange(size), indices.shape)
+    order, indices = xp.reshape(xp.arange(size), indices.shape), xp.ascontiguousarray(indices)
     last = xp.put_along_axis(xp.zeros(shape, dtype=order.dtype), indices, order, axis=axis)
     return xp.not_equal(xp.take_along_axis(last, indices, axis=axis), order)
 
