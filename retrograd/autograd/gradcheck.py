@@ -184,13 +184,14 @@ def compare(
         results = several(func(*arguments))
     outputs = [i for i, o in enumerate(results) if o._node is not None]
     numerical = numerical_jacobians(func, arguments, varied, eps)
+    places = [i for i, t in enumerate(arguments) if isinstance(t, Tensor) and t._node is not None]
     for o, rows in enumerate(numerical):
-        for i, wanted in enumerate(rows):
+        for i, t, wanted in zip(places, varied, rows):
             if o not in outputs:
                 if wanted.any():
                     raise GradcheckError(f"output {o} has no gradient, but depends on input {i}")
                 continue
-            actual, again = (analytical_jacobian(results[o], varied[i], check_dtypes) for _ in range(2))
+            actual, again = (analytical_jacobian(results[o], t, check_dtypes) for _ in range(2))
             report_mismatch(o, i, wanted, actual, atol, rtol)
             if not np.all(np.abs(actual - again) <= nondet_tol):
                 raise GradcheckError(
