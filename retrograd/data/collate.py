@@ -60,7 +60,7 @@ def default_convert(data: Any) -> Any:
     """One sample with its NumPy arrays and numbers as tensors, the rest as it is: for loaders that make no batches.
 
     >>> default_convert({"x": np.array([1.0]), "name": "a"})
-    {'x': tensor([1.], dtype=float64), 'name': 'a'}
+    {'x': tensor([1.], dtype=rg.float64), 'name': 'a'}
     """
     if isinstance(data, np.ndarray):
         return as_tensor(data) if data.dtype.kind in "biuf" else data

@@ -6,11 +6,12 @@ import hashlib
 import http.client
 import os
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from retrograd.files import atomic_write
 
 __all__ = ["cache_dir", "download"]
 
@@ -124,23 +125,17 @@ def _chunks(url: str, timeout: float) -> Iterator[tuple[bytes, int | None]]:
 
 @contextmanager
 def _whole_or_not_at_all(to: Path) -> Iterator[BinaryIO]:
-    """A file beside `to` that takes its place when the block ends well, and is removed when it raises."""
-    part = to.with_name(f".{to.name}.{uuid.uuid4().hex}.part")
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        file = part.open("xb")
-    except OSError as error:
-        raise type(error)(
-            f"download: cannot write {to} ({error.strerror}); choose a folder you may write to,\n"
-            "  for cached data sets through the environment variable RETROGRAD_CACHE."
-        ) from error
-    try:
-        with file:
-            yield file
-        os.replace(part, to)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    """A file that takes the place of `to` when the block ends well; its folder is made where it does not exist."""
+    with ExitStack() as stack:
+        try:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(atomic_write(to))
+        except OSError as error:
+            raise type(error)(
+                f"download: cannot write {to} ({error.strerror}); choose a folder you may write to,\n"
+                "  for cached data sets through the environment variable RETROGRAD_CACHE."
+            ) from error
+        yield file
 
 
 def _md5_of(path: Path) -> str:

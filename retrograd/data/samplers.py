@@ -65,7 +65,7 @@ class RandomSampler(Sampler[int]):
 
     >>> import retrograd as rg
     >>> list(RandomSampler(range(5), generator=rg.Generator().manual_seed(0)))
-    [4, 1, 2, 0, 3]
+    [4, 0, 1, 3, 2]
     """
 
     def __init__(

@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -88,7 +89,9 @@ class Worker:
             self._process = context.Process(
                 target=_work, args=(number, job, theirs), daemon=True, name=f"data worker {number}"
             )
-            self._process.start()
+            with warnings.catch_warnings():  # BLAS's threads, which BLAS itself stops before a fork
+                warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+                self._process.start()
         except BaseException:
             self._hang_up()
             raise
