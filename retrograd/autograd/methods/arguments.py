@@ -23,7 +23,7 @@ _KNOWN = "float16, float32, float64, int8, int16, int32, int64, uint8, uint16, u
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
     """The NumPy dtype meant by a dtype, a scalar type (`np.float32`, `float`) or a name; TypeError for any other."""
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype {dtype!r} is unknown; known are {_KNOWN}, e.g. rg.float32.") from None
     if found.kind not in "fiub" or found.itemsize > 8 or not found.isnative:
@@ -65,7 +65,7 @@ def sizes(args: tuple[Any, ...], name: str = "size") -> tuple[int, ...]:
     if len(args) == 1 and not hasattr(args[0], "__index__"):
         args = tuple(args[0]) if hasattr(args[0], "__iter__") else args
     elif len(args) == 1 and isinstance(args[0], Tensor) and args[0].ndim:
-        args = tuple(args[0].tolist())  # type: ignore[attr-defined]  # attached to Tensor by methods/attributes.py
+        args = tuple(args[0].tolist())
     try:
         shape = tuple([operator.index(n) for n in args])
     except TypeError:

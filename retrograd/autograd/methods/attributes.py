@@ -22,9 +22,14 @@ _function: Callable[..., Any]
 _getter: Callable[[Tensor], Any]
 
 
-def attribute(name: str, *accessors: Callable[..., Any]) -> None:
-    """Registers `Tensor.name` as a property: how it is read, assigned and deleted."""
-    setattr(Tensor, name, property(*accessors))
+def attribute(
+    name: str,
+    read: Callable[[Tensor], Any],
+    assign: Callable[[Tensor, Any], None] | None = None,
+    delete: Callable[[Tensor], None] | None = None,
+) -> None:
+    """Registers `Tensor.name` as a property."""
+    setattr(Tensor, name, property(read, assign, delete))
 
 
 # ---- the gradient
@@ -138,7 +143,7 @@ def detach_(self: Tensor) -> Tensor:
 
 def clone(self: Tensor) -> Tensor:
     """A copy with memory of its own; the gradient passes through."""
-    out: Tensor = ops.copy(self)  # type: ignore[attr-defined]
+    out: Tensor = ops.copy(self)
     return out
 
 
@@ -245,7 +250,7 @@ for _function in (retain_grad, register_hook, register_post_accumulate_grad_hook
 # ---- layout
 
 
-def size(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
+def size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the length of one dimension."""
     return self.shape if dim is None else self.shape[_existing(dim, self.ndim)]
 
@@ -256,7 +261,7 @@ def _existing(dim: int, ndim: int) -> int:
     return dimension(dim, ndim)
 
 
-def stride(self: Tensor, dim: int | None = None) -> tuple[int, ...] | int:
+def stride(self: Tensor, dim: int | None = None) -> Any:
     """Steps in memory, in elements, from one index to the next of every dimension, or of one."""
     array = self.array
     steps = tuple(step // array.itemsize for step in array.strides)
@@ -375,13 +380,13 @@ def __index__(self: Tensor) -> int:
 def __iter__(self: Tensor) -> Iterator[Tensor]:
     if self.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(self.unbind(0))  # type: ignore[attr-defined]
+    return iter(self.unbind(0))
 
 
 def __contains__(self: Tensor, element: Any) -> bool:
     if not isinstance(element, (Tensor, bool, int, float, np.generic)):
         raise RuntimeError(f"`in` a Tensor takes a Tensor or a number, got {type(element).__name__}.")
-    array = ops.equal(self, element)._array  # type: ignore[attr-defined]
+    array = ops.equal(self, element)._array
     return bool(namespace(self).any(array))
 
 

@@ -22,7 +22,7 @@ def cast(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         return x
     if dtype.kind not in "fc":
         return make(namespace(x).astype(x._array, dtype))
-    out: Tensor = ops.astype(x, dtype=dtype)  # type: ignore[attr-defined]
+    out: Tensor = ops.astype(x, dtype=dtype)
     return out
 
 
@@ -31,7 +31,7 @@ def moved(x: Tensor, place: Device) -> Tensor:
     here = device_of(x._array)
     if same_place(here, place):
         return x
-    out: Tensor = ops.to_device(x, source=here, target=place)  # type: ignore[attr-defined]
+    out: Tensor = ops.to_device(x, source=here, target=place)
     return out
 
 
@@ -42,7 +42,7 @@ def converted(x: Tensor, dtype: Any = None, device: Any = None, copy: bool = Fal
         out = cast(out, checked_dtype(dtype))
     if device is not None:
         out = moved(out, place_of(device))
-    return ops.copy(x) if copy and out is x else out  # type: ignore[attr-defined]
+    return ops.copy(x) if copy and out is x else out
 
 
 @refusing("memory_format")

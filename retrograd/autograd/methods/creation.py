@@ -85,12 +85,12 @@ def asarray(
     if copy is False and not shares:
         raise ValueError(f"asarray: {type(obj).__name__} as {out.dtype} needs a copy; leave copy=False out.")
     if copy and shares:
-        out = out.clone()  # type: ignore[attr-defined]
+        out = out.clone()
     if requires_grad is None:
         return out
     if out._node is not None and not requires_grad:
-        return out.detach()  # type: ignore[attr-defined, no-any-return]
-    return out.requires_grad_(requires_grad)  # type: ignore[attr-defined, no-any-return]
+        return out.detach()
+    return out.requires_grad_(requires_grad)
 
 
 def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
@@ -231,7 +231,8 @@ def _steps(start: Any, end: Any, steps: int, kind: np.dtype[Any]) -> np.ndarray[
     step = a.dtype.type((b - a) / a.dtype.type(steps - 1))
     index = np.arange(steps)
     ahead, behind = index.astype(a.dtype), (steps - 1 - index).astype(a.dtype)
-    return np.where(index < steps // 2, a + step * ahead, b - step * behind)
+    values: np.ndarray[Any, Any] = np.where(index < steps // 2, a + step * ahead, b - step * behind)
+    return values
 
 
 @creating

@@ -98,7 +98,7 @@ def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
         if data._array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars; use rg.stack for others.")
-        return data.item()  # type: ignore[attr-defined]
+        return data.item()
     return [_without_tensors(item) for item in data] if isinstance(data, (list, tuple)) else data
 
 
@@ -119,7 +119,7 @@ def checked_number(value: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(value, Tensor):
         if value.ndim:
             raise TypeError(f"fill_value must be a number or a 0-d tensor, got shape {value.shape}")
-        value = value.item()  # type: ignore[attr-defined]
+        value = value.item()
     if isinstance(value, complex):
         raise TypeError("complex dtypes are not supported; keep the real and the imaginary part in two tensors.")
     if not isinstance(value, (bool, int, float, np.generic)):

@@ -63,7 +63,7 @@ def __array_ufunc__(self: Tensor, ufunc: Any, how: str, *inputs: Any, **options:
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    return base**exponent if isinstance(base, Tensor) else ops.power(base, exponent)  # type: ignore[attr-defined]
+    return base**exponent if isinstance(base, Tensor) else ops.power(base, exponent)
 
 
 # ---- functions
@@ -344,7 +344,7 @@ HANDLERS[np.isrealobj] = lambda x: x.dtype.kind != "c"
 
 
 def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
-    array = self.numpy()  # type: ignore[attr-defined]  # raises on a GPU, and where a gradient would be lost
+    array = self.numpy()
     if dtype is not None and array.dtype != dtype and copy is False:
         raise ValueError(
             f"a copy is needed to give a tensor of {array.dtype} as {np.dtype(dtype)}; leave copy=False out."
@@ -394,7 +394,7 @@ def from_dlpack(ext_tensor: Any, /, *, device: Any = None, copy: bool | None = N
     tensor = make(array)
     if device is None and not copy:
         return tensor
-    return tensor.to(device=device_of(array) if device is None else device, copy=bool(copy))  # type: ignore[attr-defined, no-any-return]
+    return tensor.to(device=device_of(array) if device is None else device, copy=bool(copy))
 
 
 for _function in (__array__, __array_ufunc__, __array_function__, __array_namespace__, __dlpack__, __dlpack_device__):

@@ -13,6 +13,7 @@ from retrograd.autograd.view import overwrite, prepare, touch, writable
 __all__ = ["FUNCTIONS", "in_place", "method", "public"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """Everything that the front door offers as `rg.name`, filled by `public`."""
@@ -29,9 +30,9 @@ def public(function: F, *, name: str | None = None, method: bool = True) -> F:
     return function
 
 
-def method(function: F, *, name: str | None = None) -> F:
+def method(function: T, *, name: str | None = None) -> T:
     """Registers a function, or property, as `Tensor.name` alone."""
-    setattr(Tensor, name or function.__name__, function)
+    setattr(Tensor, name or str(getattr(function, "__name__", "")), function)
     return function
 
 
