@@ -64,7 +64,7 @@ class TestL13GradientsThatVanishAndExplode:
             nn.init.constant_(parameter, 0.5)
         outs = [on(device, [[0.7]])]
         for layer in net:
-            outs.append(layer(outs[-1]))  # noqa: PERF401 - each input is the output before it
+            outs.append(layer(outs[-1]))
         outs[-1].sum().backward()
         norms = nn.utils.grad_norms(net)
         slopes = [out.item() * (1 - out.item()) for out in outs[1:]]
