@@ -88,7 +88,7 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
                 f"default_collate: samples of different shapes, {shape} at 0 and {sample.shape} at {i} of the batch;\n"
                 "  pad or crop them, or give the DataLoader a collate_fn."
             )
-    stack: Callable[..., Tensor] = ops.stack  # type: ignore[attr-defined]  # a primitive, registered by name
+    stack: Callable[..., Tensor] = ops.stack
     return stack(*tensors, axis=0)
 
 

@@ -73,7 +73,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple([tensor[index] for tensor in self.tensors])  # type: ignore[index]  # attached by the methods
+        return tuple([tensor[index] for tensor in self.tensors])
 
     def __len__(self) -> int:
         return len(self.tensors[0])

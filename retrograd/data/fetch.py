@@ -85,4 +85,4 @@ def _rows(dataset: TensorDataset, numbers: Sequence[Any]) -> list[Tensor]:
         wrong = rows[(rows < -size) | (rows >= size)][0]
         raise IndexError(f"index {wrong} is out of range for a TensorDataset of {size} samples.")
     rows[rows < 0] += size
-    return [tensor[rows] for tensor in dataset.tensors]  # type: ignore[index]  # attached by the methods
+    return [tensor[rows] for tensor in dataset.tensors]

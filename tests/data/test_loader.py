@@ -71,7 +71,10 @@ def values(loader):
 
 @pytest.fixture(autouse=True)
 def _no_process_is_left():
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("fork", force=True)  # the data sets below are classes that no other can find
     yield
+    multiprocessing.set_start_method(usual, force=True)
     gc.collect()
     assert multiprocessing.active_children() == []
 
