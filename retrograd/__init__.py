@@ -8,7 +8,10 @@ tensor([2., 4.])
 """
 
 import importlib
+from math import e, inf, nan, pi
 from types import ModuleType
+
+from numpy import dtype
 
 from retrograd import autograd
 from retrograd.autograd import (
@@ -44,16 +47,21 @@ __all__ = [
     "autograd",
     "default_generator",
     "device",
+    "dtype",
+    "e",
     "enable_grad",
     "finfo",
     "get_default_device",
     "get_default_dtype",
     "get_printoptions",
     "iinfo",
+    "inf",
     "inference_mode",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "nan",
     "no_grad",
+    "pi",
     "promote_types",
     "random",
     "result_type",

@@ -23,7 +23,7 @@ from retrograd.autograd.tensor import Tensor
 __all__ = ["stubs", "write"]
 
 HEADER = "# Written by `python -m retrograd.autograd.stubs`: change the functions, not this file.\n"
-UNSAFE_OVERRIDES = {"__eq__", "__ne__", "__reduce_ex__"}
+UNSAFE_OVERRIDES = {"__eq__", "__ne__"}
 
 
 class Writer:
@@ -219,6 +219,8 @@ def front_door_stub() -> str:
             writer.imports.add(
                 f"from {value.__name__.rpartition('.')[0]} import {value.__name__.rpartition('.')[2]} as {name}"
             )
+        elif isinstance(value, float):
+            writer.lines.append(f"{name}: {writer.builtin('float')}")
         elif value is Device:
             writer.imports.add("from retrograd.backends.device import Device as _Device")
             writer.lines.append(f"{name} = _Device")

@@ -100,7 +100,7 @@ FUNCTIONS = {
     "vstack": lambda a: np.vstack([a, a]),
     "hstack": lambda a: np.hstack([a, a]),
     "where": lambda a: np.where(a > 0, a, 2.0),
-    "clip": lambda a: np.clip(a, -0.1, 0.5),
+    "clip": lambda a: np.clip(a, -0.1, 0.6),
     "matmul": lambda a: np.matmul(a, np.ones((3, 2))),
     "dot": lambda a: np.dot(a, np.arange(3.0)),
     "einsum": lambda a: np.einsum("ij,kj->ik", a, a),
@@ -223,6 +223,27 @@ def test_dlpack_hands_memory_over_both_ways():
     copied = rg.from_dlpack(a, copy=True)
     a[:] = 4
     assert copied.tolist() == [3, 3]
+
+
+def test_arrays_of_other_libraries_become_tensors():
+    class WithArray:
+        def __array__(self, dtype=None, copy=None):
+            return VALUES
+
+    class WithDlpack:
+        __dlpack__, __dlpack_device__ = VALUES.__dlpack__, VALUES.__dlpack_device__
+
+    for other in (WithArray(), WithDlpack()):
+        shared, copied = rg.as_tensor(other), rg.tensor(other)
+        assert np.shares_memory(shared.numpy(), VALUES)
+        assert not np.shares_memory(copied.numpy(), VALUES)
+        assert copied.tolist() == VALUES.tolist()
+
+
+def test_an_array_on_a_device_stays_there():
+    there = rg.ones(2, device="strict").array
+    assert rg.as_tensor(there).array is there
+    assert rg.tensor(there).device.type == "strict"
 
 
 def test_dlpack_refuses_a_graph_and_what_is_no_array():

@@ -22,6 +22,14 @@ def test_memory_passes_to_pytorch_and_back(dtype):
     assert again.tolist() == ours.tolist() == theirs.tolist()
 
 
+def test_a_tensor_of_pytorch_is_data() -> None:
+    theirs = torch.arange(6.0).reshape(2, 3)
+    shared, copied = rg.as_tensor(theirs), rg.tensor(theirs)
+    theirs.zero_()
+    assert shared.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert copied.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
 def test_scipy_minimises_with_our_gradient():
     optimize = pytest.importorskip("scipy.optimize")
 

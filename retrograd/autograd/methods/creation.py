@@ -12,6 +12,7 @@ from retrograd.autograd.graph import AccumulateGrad
 from retrograd.autograd.methods.arguments import built, checked_dtype, place_of, refusing, sizes
 from retrograd.autograd.methods.conversion import converted
 from retrograd.autograd.methods.data import checked_number, host_array
+from retrograd.autograd.methods.interop import from_dlpack
 from retrograd.autograd.methods.registry import method, public
 from retrograd.autograd.promotion import get_default_dtype
 from retrograd.autograd.tensor import Tensor, make, namespace
@@ -53,21 +54,40 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> rg.tensor([[1, 2], [3, 4]]).shape
     (2, 2)
     """
-    array = host_array(data, dtype)
-    place = place_of(device_of(data._array) if device is None and isinstance(data, Tensor) else device)
+    data, device = taken_over(data, device)
+    if isinstance(data, Tensor):
+        return converted(data.detach(), dtype, device, copy=True).requires_grad_(requires_grad)
+    array, place = host_array(data, dtype), place_of(device)
     # On the CPU a 0-d value is NumPy's scalar, with which arithmetic is faster.
     return from_host(array if array.ndim or place.type != "cpu" else array[()], place, requires_grad)
+
+
+def taken_over(data: Any, device: Any) -> tuple[Any, Any]:
+    """Another library's array as a tensor that shares its memory, anything else as it is; and the device to use.
+
+    Without one, what is on the host goes to the default device, and what is on a GPU stays there.
+    """
+    if isinstance(data, (Tensor, np.generic, list, tuple)):
+        return data, device
+    if isinstance(data, np.ndarray):
+        data = from_numpy(data)
+    elif data.__class__ in backend_of_array:
+        data = make(data)
+    elif hasattr(data, "__dlpack_device__"):
+        data = from_dlpack(data)
+    elif hasattr(data, "__array__"):
+        data = from_numpy(np.asarray(data))
+    else:
+        return data, device
+    return data, place_of(device) if device is not None or device_of(data._array).type == "cpu" else None
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """The data as a tensor, without a copy where an array or a tensor has the dtype and the device already.
 
-    A tensor keeps its place in the graph.
+    Arrays are those of NumPy, CuPy and every library with DLPack. A tensor keeps its place in the graph.
     """
-    if isinstance(data, np.ndarray):
-        data, device = from_numpy(data), place_of(device)
-    elif data.__class__ in backend_of_array and not isinstance(data, (Tensor, np.generic)):
-        data, device = make(data), place_of(device)
+    data, device = taken_over(data, device)
     if isinstance(data, Tensor):
         return converted(data, dtype, device)
     return tensor(data, dtype=dtype, device=device)
@@ -80,11 +100,11 @@ def asarray(
 
     A tensor keeps its place in the graph unless `requires_grad` is False.
     """
-    out = as_tensor(obj, dtype, device)
-    shares = out is obj or (obj.__class__ in backend_of_array and out._array is obj)
-    if copy is False and not shares:
+    source, device = taken_over(obj, device)
+    out = as_tensor(source, dtype, device)
+    if copy is False and out is not source:
         raise ValueError(f"asarray: {type(obj).__name__} as {out.dtype} needs a copy; leave copy=False out.")
-    if copy and shares:
+    if copy and out is source:
         out = out.clone()
     if requires_grad is None:
         return out
