@@ -437,3 +437,12 @@ def test_dropping_the_result_frees_the_graph_without_the_garbage_collector():
         assert seen() is None
     finally:
         gc.enable()
+
+
+def test_assigning_data_to_a_view_parts_it_from_its_base():
+    base = rg.zeros(2, 2)
+    view = base.reshape(4)
+    view.data = rg.ones(4)
+    view.fill_(5)
+    assert base.tolist() == [[0, 0], [0, 0]]
+    assert not view._is_view()

@@ -159,7 +159,7 @@ def _set_data(self: Tensor, data: Tensor) -> None:
         raise RuntimeError(f"data of a tensor that requires grad must have a floating point dtype, got {data.dtype}")
     self._array = data.array
     self._stamp = list(self._stamp)  # what was saved keeps the old array, which later changes do not reach
-    for name in ("_base", "_replay", "_views"):
+    for name in ("_base", "_refusal", "_replay", "_views"):
         if hasattr(self, name):
             delattr(self, name)
     node = self._node
