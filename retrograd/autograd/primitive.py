@@ -10,7 +10,8 @@
 
 Inputs are Tensors; keyword-only parameters are static. A rule names what it needs, and exactly that is saved: an input
 (`x`), its shape or dtype (`x_shape`, `x_dtype`), the result (`out`), a static parameter (`axis`), a residual that the
-forward returned beside its result. `needs`, in a joint rule, says which inputs want a cotangent.
+forward returned beside its result. `needs`, in a joint rule, says which inputs want a cotangent; `arrived`, which
+of several outputs had one (the others' are zeros).
 
 A forward with `*arrays` takes any number of Tensors; its joint rule returns a list, and may name `shapes` and
 `dtypes`. Rules run on arrays and on Tensors: they use operators and the contract's functions, never an array method,
@@ -23,7 +24,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, overload
 
 import numpy as np
 
@@ -70,6 +71,9 @@ class Kernels(dict[type, Callable[..., Any]]):
 
 class Primitive:
     """What is known of a primitive; `record` is the function that users call, `node` the class of its nodes."""
+
+    forward: Any
+    """A function of xp and the inputs, or the name of the backend's function."""
 
     def __init__(
         self,
@@ -122,7 +126,7 @@ class Primitive:
         """Takes the rules, and notes which values they need by what they name."""
         self.rules = rules
         self.needs = {n: list(r.__code__.co_varnames[2 : r.__code__.co_argcount]) for n, r in rules.items()}
-        self.saved = sorted(self.wanted - {"needs"})
+        self.saved = sorted(self.wanted - {"needs", "arrived"})
         known = {*self.inputs, *self.static, *self.residuals, "out", self.variadic}
         known |= {f"{n}_{what}" for n in self.inputs for what in ("shape", "dtype")}
         known |= {"shapes", "dtypes"} if self.variadic else set()
@@ -172,6 +176,10 @@ def write_first(*args: Any, **kwargs: Any) -> Any:
     return primitive.record(*args, **kwargs)  # type: ignore[attr-defined]
 
 
+@overload
+def primitive(forward: Callable[..., Any], /) -> Recorder: ...
+@overload
+def primitive(*, name: str | None = None, **options: Any) -> Callable[[Callable[..., Any]], Recorder]: ...
 def primitive(forward: Callable[..., Any] | None = None, *, name: str | None = None, **options: Any) -> Any:
     """Declares a primitive from its forward `f(xp, x, ..., *, static...)`; gives the function that records it.
 
@@ -186,8 +194,9 @@ def primitive(forward: Callable[..., Any] | None = None, *, name: str | None = N
     return cast(Recorder, Primitive(forward, parameters, forward.__name__.rstrip("_"), name, **options).record)
 
 
-nondifferentiable: Any = functools.partial(primitive, constant=True)
-"""Declares an operation whose result carries no gradient: comparisons, indices, counts."""
+def nondifferentiable(forward: Callable[..., Any], /) -> Recorder:
+    """Declares an operation whose result carries no gradient: comparisons, indices, counts."""
+    return primitive(constant=True)(forward)
 
 
 def elementwise(name: str, rule: Rule | None = None, /, *, backward: str | None = None, **options: Any) -> Recorder:

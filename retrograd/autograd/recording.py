@@ -121,6 +121,8 @@ def backward_source(p: Primitive, method: str, recorded: bool) -> str:
         ]
         lines.append(f"    if not keep: del {', '.join(f'node.{n}' for n in p.saved)}")
     lines.append(f"    {''.join(f'{n}_p, ' if n in p.needs else '_, ' for n in p.inputs)}= node.parents")
+    if "arrived" in p.wanted:
+        lines.append("    arrived = set(g.of)")
     if p.outputs:
         lines.append("    g = g.all(node.out_shapes, node.out_dtypes)")
         lines.append("    xp = backend_of_array[g[0].__class__]")

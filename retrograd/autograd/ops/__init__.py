@@ -9,6 +9,7 @@ import sys
 from retrograd.autograd.ops import (
     activation,
     choice,
+    decompositions,
     elementwise,
     entropy,
     indexing,
@@ -16,10 +17,12 @@ from retrograd.autograd.ops import (
     linalg,
     loss,
     reduction,
+    scan,
     scatter,
     shape,
     transfer,
 )
+from retrograd.autograd.ops.einstein import einsum as einsum
 from retrograd.autograd.ops.indexing import getitem as getitem
 from retrograd.autograd.primitive import REGISTRY
 from retrograd.autograd.tensor import Tensor
