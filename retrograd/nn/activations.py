@@ -200,12 +200,12 @@ class Tanhshrink(Activation):
 class Hardtanh(Activation):
     """x held between min_val and max_val."""
 
-    shown = ("min_val", "max_val")
+    shown: ClassVar[tuple[str, ...]] = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         if min_val >= max_val:
-            raise ValueError(f"Hardtanh: max_val must exceed min_val, got {min_val} and {max_val}")
+            raise AssertionError(f"Hardtanh: max_val must exceed min_val, got {min_val} and {max_val}")
         self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
 
     def forward(self, input: Tensor) -> Tensor:

@@ -334,7 +334,7 @@ class ParameterDict(Module):
     def extra_repr(self) -> str:
         return "\n".join(f"  ({key}): {described(value)}" for key, value in self.items())
 
-    __repr__ = ParameterList.__repr__  # type: ignore[assignment]  # needs only extra_repr
+    __repr__ = ParameterList.__repr__  # it needs only extra_repr
 
 
 def described(value: Any) -> str:

@@ -161,11 +161,11 @@ def unwrapped(grads: Grads, places: list[int], g: Sequence[Any]) -> list[Any]:
     return [grads[i] if recorded or grads[i] is None else grads[i]._array for i in places]  # type: ignore[union-attr]
 
 
-def substitute(changed: Any, grads: Grads) -> Grads:
+def substitute(result: Any, grads: Grads) -> Grads:
     """What a backward hook returned in place of the gradients."""
-    if changed is None:
+    if result is None:
         return grads
-    changed = changed if isinstance(changed, tuple) else (changed,)
+    changed: Grads = result if isinstance(result, tuple) else (result,)
     if len(changed) != len(grads):
         raise RuntimeError(f"a backward hook returned {len(changed)} gradients, expected {len(grads)}")
     return changed

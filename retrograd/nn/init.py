@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -35,6 +36,14 @@ __all__ = [
     "zeros_",
 ]
 
+F = TypeVar("F", bound=Callable[..., Tensor])
+
+
+def unrecorded(fill: F) -> F:
+    """Keeps the filling out of the graph."""
+    return cast(F, no_grad(fill))
+
+
 _GAINS = {"sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2.0), "selu": 3 / 4, "linear": 1.0} | {
     f"conv{transposed}{n}d": 1.0 for transposed in ("", "_transpose") for n in (1, 2, 3)
 }
@@ -59,7 +68,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 # ---- constants
 
 
-@no_grad
+@unrecorded
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fills with one number."""
     return tensor.fill_(val)
@@ -75,15 +84,15 @@ def zeros_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 0.0)
 
 
-@no_grad
+@unrecorded
 def eye_(tensor: Tensor) -> Tensor:
     """Makes a matrix the identity: as the weight of a Linear layer it passes as many inputs as possible."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_: only tensors with 2 dimensions are supported, got shape {tensor.shape}")
-    return _put(tensor, np.eye(*tensor.shape))
+    return _put(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
-@no_grad
+@unrecorded
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Makes a convolution's weight (out, in, *kernel) pass as many channels as possible, in each group."""
     if tensor.ndim not in (3, 4, 5):
@@ -102,19 +111,19 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 # ---- random
 
 
-@no_grad
+@unrecorded
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Fills from the uniform distribution on [a, b)."""
     return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad
+@unrecorded
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Fills from the normal distribution."""
     return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad
+@unrecorded
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
@@ -190,7 +199,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)), generator)
 
 
-@no_grad
+@unrecorded
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
     """A (semi-)orthogonal matrix times gain; dimensions beyond the first are flattened together."""
     if tensor.ndim < 2:
@@ -205,7 +214,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     return _put(tensor, gain * (q.T if wide else q).reshape(tensor.shape))
 
 
-@no_grad
+@unrecorded
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
     """Normal, with the share `sparsity` of every column set to 0 (Martens 2010)."""
     if tensor.ndim != 2:

@@ -289,7 +289,7 @@ class Module:
 
     def type(self, dst_type: Any) -> Self:
         """Converts everything to a dtype."""
-        return self._apply(lambda t: t.type(dst_type))
+        return self._apply(lambda t: t.to(dtype=dst_type))
 
     def float(self) -> Self:
         """Converts what is floating to float32."""

@@ -45,69 +45,67 @@ class ElementwiseOptimizer(Optimizer):
         """One step down the gradients; parameters without one stay. `closure` computes them first: its loss is
         returned."""
         loss = self._evaluate(closure)
+        who = f"{type(self).__name__}.step"
         for index, group in enumerate(self.param_groups):
             names = self.buffers(group)
-            changed = []
             for pack in self._packs_of(index, group):
-                active = [(p, p._grad) for p in pack.params if getattr(p, "_grad", None) is not None]
-                if not active:
-                    continue
-                changed += [p for p, _ in active]
-                if pack.small:
-                    for start, stop, step in self._runs(pack, names):
+                for start, stop, step in self._runs(pack, names):
+                    params = pack.params[start:stop]
+                    if pack.small:
                         pack.update(self, group, names, start, stop, step)
-                else:
-                    ((param, grad),) = active
-                    state, step = self._advance(param, names, None)
-                    arrays = [state[name].array for name in names]
-                    self.update(group, namespace(param), step, param.array, grad.array, *arrays)
-            stamp(changed, f"{type(self).__name__}.step")
+                    else:
+                        (param,) = params
+                        buffers = [self.state[param][name].array for name in names]
+                        self.update(group, namespace(param), step, param.array, param._grad.array, *buffers)
+                    stamp(params, who)
         return loss
 
     def _packs_of(self, index: int, group: dict[str, Any]) -> list[Pack]:
         """The packs of a group; made anew when parameters have come, gone, or changed their layout."""
         packs = self._packs.get(index)
-        if (
-            packs is None
-            or sum(len(pack.params) for pack in packs) != len(group["params"])
-            or any(not pack.fits() for pack in packs)
-        ):
+        if packs is None or sum([len(pack.params) for pack in packs]) != len(group["params"]) or not all_fit(packs):
             packs = self._packs[index] = packed(group["params"])
         return packs
 
     def _runs(self, pack: Pack, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
         """Stretches (first, end, step) of neighbours in a pack that have a gradient and are at the same step."""
         runs: list[tuple[int, int, int]] = []
+        first = end = step = -1
         for i, param in enumerate(pack.params):
             if getattr(param, "_grad", None) is None:
                 continue
-            _, step = self._advance(param, names, (pack, i))
-            if runs and runs[-1][1] == i and runs[-1][2] == step:
-                runs[-1] = (runs[-1][0], i + 1, step)
-            else:
-                runs.append((i, i + 1, step))
+            reached = self._advance(param, names, pack, i)
+            if i == end and reached == step:
+                end += 1
+                continue
+            if end > 0:
+                runs.append((first, end, step))
+            first, end, step = i, i + 1, reached
+        if end > 0:
+            runs.append((first, end, step))
         return runs
 
-    def _advance(self, param: Tensor, names: tuple[str, ...], place: tuple[Pack, int] | None) -> tuple[Any, int]:
-        """A parameter's state, with all its buffers (in their place in a pack), and the number of the step to do."""
+    def _advance(self, param: Tensor, names: tuple[str, ...], pack: Pack, i: int) -> int:
+        """Completes a parameter's state, its buffers in their place in the pack; the number of the step to do."""
+        if not names and not self.counts:
+            return 1
         state = self.state[param]
         fresh = False
         for name in names:
             buffer = state.get(name)
             if buffer is None:
                 fresh = True
-            if place is not None:
-                pack, i = place
+            if pack.small:
                 home = pack.home(name, i)
                 if buffer is None or buffer._array is not home:
                     home[...] = 0 if buffer is None else buffer._array
                     state[name] = make(home)
             elif buffer is None:
-                state[name] = make(namespace(param).zeros(param.shape, dtype=param.dtype))
+                state[name] = make(namespace(param).new_zeros(param.array, shape=param.shape))
         if not self.counts:
-            return state, 1 if fresh else 2
+            return 1 if fresh else 2
         state["step"] = step = state.get("step", 0) + 1
-        return state, step
+        return step  # type: ignore[no-any-return]
 
 
 class Pack:
@@ -115,44 +113,44 @@ class Pack:
 
     def __init__(self, params: list[Tensor], small: bool) -> None:
         self.params, self.small = params, small
-        self.kinds = [(p.shape, p.dtype) for p in params]
+        self.kinds = [(p._array.__class__, p.shape, p.dtype) for p in params]
         ends = np.cumsum([0, *(p._array.size for p in params)]).tolist()
         self.slices = [slice(start, stop) for start, stop in itertools.pairwise(ends)]
         self.flat: dict[str, Any] = {}
         self.homes: dict[str, list[Any]] = {}
 
-    def fits(self) -> bool:
-        """Whether the parameters still have the shapes and dtypes that they were packed with."""
-        for param, (shape, dtype) in zip(self.params, self.kinds):
-            array = param._array
-            if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
-                return False
-            if backend_is_host(param) != (self.small or backend_is_host(self.params[0])):
-                return False
-        return True
-
     def home(self, name: str, i: int) -> Any:
         """The place of a parameter's buffer in the flat buffer of that name, in the parameter's shape."""
         if name not in self.homes:
-            self.flat[name] = flat = np.zeros(self.slices[-1].stop, self.kinds[0][1])
-            self.homes[name] = [flat[part].reshape(shape) for part, (shape, _) in zip(self.slices, self.kinds)]
+            self.flat[name] = flat = np.zeros(self.slices[-1].stop, self.kinds[0][2])
+            self.homes[name] = [flat[part].reshape(kind[1]) for part, kind in zip(self.slices, self.kinds)]
         return self.homes[name][i]
 
     def update(
         self, optimizer: ElementwiseOptimizer, group: dict[str, Any], names: tuple[str, ...], a: int, b: int, step: int
     ) -> None:
         """Gathers values and gradients of the parameters from a to b, updates them, and writes the values back."""
-        params = self.params[a:b]
-        value = gathered([p._array for p in params])
-        grad = gathered([p._grad._array for p in params])
+        arrays = [p.array for p in self.params[a:b]]
+        value = gathered(arrays)
+        grad = gathered([p._grad._array for p in self.params[a:b]])
         part = slice(self.slices[a].start, self.slices[b - 1].stop)
-        optimizer.update(group, namespace(params[0]), step, value, grad, *[self.flat[name][part] for name in names])
+        xp = namespace(self.params[a])
+        optimizer.update(group, xp, step, value, grad, *[self.flat[name][part] for name in names])
         start = 0
-        for param in params:
-            array = param.array
+        for array in arrays:
             stop = start + array.size
             array[...] = value[start:stop].reshape(array.shape)
             start = stop
+
+
+def all_fit(packs: list[Pack]) -> bool:
+    """Whether the parameters still have the devices, shapes and dtypes that they were packed with."""
+    for pack in packs:
+        for param, (kind, shape, dtype) in zip(pack.params, pack.kinds):
+            array = param._array
+            if array.shape != shape or array.__class__ is not kind or array.dtype != dtype:
+                return False
+    return True
 
 
 def gathered(arrays: list[Any]) -> Any:

@@ -52,8 +52,8 @@ class Optimizer:
             raise TypeError(f"param_group must be a dict, but got {type(param_group).__name__}")
         group = dict(param_group)
         params = group["params"]
-        if isinstance(params, set):
-            raise TypeError("optimizer parameters need to be organized in ordered collections; use a list, not a set.")
+        if isinstance(params, (set, frozenset)):
+            raise TypeError("the order of parameters in a set changes between runs; use a list instead.")
         listed = [params] if isinstance(params, Tensor) else list(params)
         names = [p[0] for p in listed if isinstance(p, tuple)]
         if names and len(names) != len(listed):
@@ -87,7 +87,7 @@ class Optimizer:
 
     def step(self, closure: Closure | None = None) -> Any:
         """One step down the gradients; `closure` computes them first, and its loss is returned."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define step()")
 
     @staticmethod
     def _evaluate(closure: Closure | None) -> Any:
@@ -133,8 +133,8 @@ class Optimizer:
 
         Raises ValueError, and changes nothing, when the groups do not fit.
         """
-        saved = copy.deepcopy({"state": dict(state_dict["state"]), "param_groups": list(state_dict["param_groups"])})
-        groups: list[dict[str, Any]] = saved["param_groups"]
+        saved: dict[Any, dict[str, Any]] = copy.deepcopy(dict(state_dict["state"]))
+        groups: list[dict[str, Any]] = copy.deepcopy(list(state_dict["param_groups"]))
         if len(groups) != len(self.param_groups):
             raise ValueError(
                 f"loaded state dict has a different number of parameter groups: {len(groups)}, not "
@@ -152,7 +152,7 @@ class Optimizer:
             for number, param in zip(new["params"], old["params"])
         }
         state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        for number, values in saved["state"].items():
+        for number, values in saved.items():
             param = by_number.get(int(number))
             if param is None:
                 raise ValueError(f"loaded state dict has state for parameter {number}, which is in no group")
@@ -219,4 +219,5 @@ def refuse_unsupported(**options: Any) -> None:
 
 def backend_is_host(tensor: Tensor) -> bool:
     """Whether a Tensor's elements are NumPy's."""
-    return namespace(tensor).name == "cpu"
+    name: str = namespace(tensor).name
+    return name == "cpu"

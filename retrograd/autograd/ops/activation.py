@@ -25,7 +25,7 @@ def elu(xp: Any, x: Any, *, alpha: float, scale: float, inner: float) -> Any:
 
 @elu.vjp
 def _(xp: Any, g: Any, x: Any, alpha: float, scale: float, inner: float) -> Any:
-    falling = xp.exp(inner * xp.clip(x, max=0))
+    falling = xp.exp(inner * xp.where(x < 0, x, 0.0))
     return (scale * g) * xp.where(x > 0, 1.0, (alpha * inner) * falling)
 
 
@@ -35,7 +35,11 @@ def softplus(xp: Any, x: Any, *, beta: float, threshold: float) -> Any:
     return xp.where(beta * x > threshold, x, xp.log1p(xp.exp(xp.clip(beta * x, None, threshold))) / beta)
 
 
-softplus.vjp(lambda xp, g, x, beta, threshold: xp.where(beta * x > threshold, g, g * xp.sigmoid(beta * x)))
+@softplus.vjp
+def _(xp: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
+    scaled = beta * x
+    curved = xp.where(scaled < threshold, scaled, threshold)  # PyTorch's second derivative is 0 from there on
+    return g * xp.where(scaled > threshold, 1.0, xp.sigmoid(curved))
 
 
 @primitive

@@ -17,12 +17,11 @@ def softmax_cross_entropy(xp: Any, x: Any, chosen: Any, *, reduction: str) -> An
     shifted = x - xp.max(x, axis=1, keepdims=True)
     e = xp.exp(shifted)
     total = xp.sum(e, axis=1, keepdims=True)
-    losses = xp.log(total) - xp.sum(shifted * chosen, axis=1, keepdims=True)
+    right = xp.where(chosen, shifted, 0.0)
     if reduction == "none":
-        out = xp.reshape(losses, (-1,))
-    else:
-        out = xp.mean(losses) if reduction == "mean" else xp.sum(losses)
-    return out, e / total
+        return xp.reshape(xp.log(total), (-1,)) - xp.sum(right, axis=1), e / total
+    loss = xp.sum(xp.log(total)) - xp.sum(right)
+    return loss / len(x) if reduction == "mean" else loss, e / total
 
 
 @softmax_cross_entropy.vjp

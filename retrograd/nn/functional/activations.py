@@ -56,12 +56,12 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(−x))."""
-    return ops.sigmoid(input)  # type: ignore[no-any-return]
+    return ops.sigmoid(input)
 
 
 def tanh(input: Tensor) -> Tensor:
     """(exp x − exp −x) / (exp x + exp −x) = 2 σ(2x) − 1."""
-    return ops.tanh(input)  # type: ignore[no-any-return]
+    return ops.tanh(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -83,7 +83,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         raise RuntimeError(f"prelu: expected `weight` to be a scalar or 1D tensor, got shape {weight.shape}")
     elif input.ndim == 0:
         weight = ops.reshape(weight, shape=())
-    return ops.where(input > 0, input, weight * input)  # type: ignore[no-any-return]
+    return ops.where(input > 0, input, weight * input)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -107,7 +107,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x Φ(x), Φ the standard normal distribution function; approximate="tanh" is its approximation."""
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}.")
-    return ops.gelu(input) if approximate == "none" else ops.gelu_tanh(input)  # type: ignore[no-any-return]
+    return ops.gelu(input) if approximate == "none" else ops.gelu_tanh(input)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -122,12 +122,12 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta · x)) / beta; x itself where beta · x exceeds the threshold."""
-    return ops.softplus(input, beta=beta, threshold=threshold)  # type: ignore[no-any-return]
+    return ops.softplus(input, beta=beta, threshold=threshold)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
     """log σ(x), without overflow."""
-    return ops.log_sigmoid(input)  # type: ignore[no-any-return]
+    return ops.log_sigmoid(input)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -169,14 +169,14 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x outside of [−lambd, lambd], 0 inside."""
-    return ops.hardshrink(input, lambd=lambd)  # type: ignore[no-any-return]
+    return ops.hardshrink(input, lambd=lambd)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, 0 where it would pass it."""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return ops.softshrink(input, lambd=lambd)  # type: ignore[no-any-return]
+    return ops.softshrink(input, lambd=lambd)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -186,7 +186,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     if input.shape[dim] % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
     a, b = input.chunk(2, dim)
-    return a * ops.sigmoid(b)  # type: ignore[no-any-return]
+    return a * ops.sigmoid(b)
 
 
 def maxout(input: Tensor, pieces: int, dim: int = -1) -> Tensor:
@@ -198,13 +198,13 @@ def maxout(input: Tensor, pieces: int, dim: int = -1) -> Tensor:
     if pieces < 1 or input.shape[axis] % pieces:
         raise RuntimeError(f"maxout: dimension {dim} of {input.shape} does not divide into pieces of {pieces}")
     split = (*input.shape[:axis], input.shape[axis] // pieces, pieces, *input.shape[axis + 1 :])
-    return ops.reshape(input, shape=split).amax(axis + 1)  # type: ignore[no-any-return]
+    return ops.reshape(input, shape=split).amax(axis + 1)
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp x / Σ exp x along dim, shifted by its maximum so that nothing overflows."""
     input = input if dtype is None else input.to(dtype)
-    return ops.softmax(input, axis=axis_of("softmax", input, dim, _stacklevel))  # type: ignore[no-any-return]
+    return ops.softmax(input, axis=axis_of("softmax", input, dim, _stacklevel))
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -215,7 +215,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log softmax(x), exact where softmax would underflow."""
     input = input if dtype is None else input.to(dtype)
-    return ops.log_softmax(input, axis=axis_of("log_softmax", input, dim, _stacklevel))  # type: ignore[no-any-return]
+    return ops.log_softmax(input, axis=axis_of("log_softmax", input, dim, _stacklevel))
 
 
 def axis_of(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:

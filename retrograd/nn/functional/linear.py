@@ -17,8 +17,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     try:
         if bias is None or weight._array.ndim == 1:
             out = ops.matmul(input, weight.T)
-            return out if bias is None else out + bias  # type: ignore[no-any-return]
-        return ops.linear(input, weight, bias)  # type: ignore[no-any-return]
+            return out if bias is None else out + bias
+        return ops.linear(input, weight, bias)
     except RuntimeError as error:
         if input.shape[-1:] != weight.shape[-1:]:
             got = f"got {input.shape[-1]}" if input.ndim else "got a scalar"
@@ -32,7 +32,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x₁ᵀ A x₂ + b: inputs (*, in1) and (*, in2), weight (out, in1, in2), bias (out,)."""
     out = ops.einsum("...i,oij,...j->...o", input1, weight, input2)
-    return out if bias is None else out + bias  # type: ignore[no-any-return]
+    return out if bias is None else out + bias
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -57,7 +57,7 @@ def cross_entropy(
             if reduction == "none":
                 return as_shape(ops.softmax_cross_entropy(rows, make(chosen), reduction="none"), target)
             check_reduction(reduction)
-            return ops.softmax_cross_entropy(rows, make(chosen), reduction=reduction)  # type: ignore[no-any-return]
+            return ops.softmax_cross_entropy(rows, make(chosen), reduction=reduction)
     mask = known_classes(classes, count, ignore_index)
     log_p = ops.log_softmax(rows, axis=1)
     return class_losses(log_p, classes, mask, weight, reduction, label_smoothing, target)
@@ -143,7 +143,7 @@ def class_losses(
             spread = ops.where(make(mask), spread, 0.0)
         losses = (1 - smoothing) * losses + (smoothing / log_p.shape[1]) * spread
     if reduction == "mean":
-        return ops.sum(losses) / make(xp.sum(factors))  # type: ignore[no-any-return]
+        return ops.sum(losses) / make(xp.sum(factors))
     return reduced(as_shape(losses, target), reduction)
 
 
@@ -169,7 +169,7 @@ def as_shape(losses: Tensor, target: Tensor) -> Tensor:
     """Losses of rows in the target's shape."""
     if losses._array.shape == target._array.shape:
         return losses
-    return ops.reshape(losses, shape=target._array.shape)  # type: ignore[no-any-return]
+    return ops.reshape(losses, shape=target._array.shape)
 
 
 # ---- probabilities
@@ -240,7 +240,7 @@ def kl_div(
         safe = ops.where(target == 0, 1.0, target)  # 0 log 0 = 0
         losses = target * ops.log(safe) - target * input
     if reduction == "batchmean":
-        return ops.sum(losses) / input.shape[0] if input.ndim else ops.sum(losses)  # type: ignore[no-any-return]
+        return ops.sum(losses) / input.shape[0] if input.ndim else ops.sum(losses)
     if reduction == "mean":
         warnings.warn(
             "kl_div: reduction='mean' divides by all elements; 'batchmean' gives the divergence.", stacklevel=2
@@ -329,9 +329,9 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
     """Mean, sum, or the losses themselves."""
     check_reduction(reduction)
     if reduction == "mean":
-        return ops.mean(losses) if losses._array.size else ops.sum(losses) * math.nan  # type: ignore[no-any-return]
+        return ops.mean(losses) if losses._array.size else ops.sum(losses) * math.nan
     if reduction == "sum":
-        return ops.sum(losses)  # type: ignore[no-any-return]
+        return ops.sum(losses)
     return losses
 
 
@@ -342,7 +342,7 @@ def weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     if weight.shape != losses.shape:
         raise ValueError(f"weights {weight.shape} and inputs {losses.shape} must have the same size.")
     if reduction == "mean":
-        return ops.sum(losses * weight) / ops.sum(weight)  # type: ignore[no-any-return]
+        return ops.sum(losses * weight) / ops.sum(weight)
     return reduced(losses * weight, reduction)
 
 

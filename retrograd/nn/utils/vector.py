@@ -12,7 +12,7 @@ __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """The parameters flattened and joined: one vector, through which gradients pass."""
-    return ops.concat(*[ops.reshape(p, shape=(-1,)) for p in parameters], axis=0)  # type: ignore[no-any-return]
+    return ops.concat(*[ops.reshape(p, shape=(-1,)) for p in parameters], axis=0)
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

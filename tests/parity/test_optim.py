@@ -1,0 +1,233 @@
+"""Optimizers against PyTorch: trajectories of fifty steps in float64, exceptions, states."""
+
+import numpy as np
+import pytest
+
+import retrograd as rg
+from tests.parity.mistakes import assert_same_kind, raised_by
+
+torch = pytest.importorskip("torch")
+
+SGD_SETTINGS = [
+    {"lr": 0.1},
+    {"lr": 0.1, "momentum": 0.9},
+    {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},
+    {"lr": 0.1, "momentum": 0.9, "nesterov": True},
+    {"lr": 0.1, "weight_decay": 0.1},
+    {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.8, "maximize": True},
+    {"lr": 0.01, "weight_decay": 0.1, "momentum": 0.8, "dampening": 0.1, "maximize": True},
+]
+ADAM_SETTINGS = [
+    {},
+    {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-4},
+    {"lr": 0.05, "weight_decay": 0.1},
+    {"lr": 0.05, "amsgrad": True},
+    {"lr": 0.05, "amsgrad": True, "weight_decay": 0.1, "maximize": True},
+    {"lr": 0.05, "betas": (0.0, 0.9)},
+]
+CASES = (
+    [("SGD", settings) for settings in SGD_SETTINGS]
+    + [("Adam", settings) for settings in ADAM_SETTINGS]
+    + [("AdamW", settings) for settings in ADAM_SETTINGS]
+    + [("Adam", {"decoupled_weight_decay": True, "weight_decay": 0.2})]
+)
+SHAPES = [(3, 4), (5,), (), (110, 100), (2, 3, 2), (7,), (0, 3)]  # small ones and one that is updated alone
+
+
+def parameters(lib, dtype="float64"):
+    rng = np.random.default_rng(0)
+    return [lib.nn.Parameter(lib.tensor(np.asarray(rng.normal(size=s), dtype))) for s in SHAPES]
+
+
+def set_gradients(lib, params, step, missing=()):
+    rng = np.random.default_rng(step)
+    for i, p in enumerate(params):
+        g = np.asarray(rng.normal(size=SHAPES[i]), np.float64)
+        p.grad = None if i in missing else lib.tensor(g).to(p.dtype)
+
+
+def assert_same(ours, theirs, rtol=1e-7):
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=1e-12)
+
+
+def assert_same_state(ours, theirs):
+    a, b = ours.state_dict(), theirs.state_dict()
+    assert a["param_groups"] == b["param_groups"]
+    assert set(a["state"]) == set(b["state"])
+    for i, values in b["state"].items():
+        assert set(a["state"][i]) == set(values)
+        for name, value in values.items():
+            mine = a["state"][i][name]
+            assert mine.shape == tuple(value.shape)
+            assert str(mine.dtype) == str(value.dtype).removeprefix("torch.")
+            np.testing.assert_allclose(mine.numpy(), value.numpy(), rtol=1e-7, atol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+class TestTrajectories:
+    def test_fifty_steps_end_where_pytorchs_end(self, name, settings):
+        ours, theirs = parameters(rg), parameters(torch)
+        a, b = getattr(rg.optim, name)(ours, **settings), getattr(torch.optim, name)(theirs, **settings)
+        assert repr(a) == repr(b)
+        for step in range(50):
+            set_gradients(rg, ours, step)
+            set_gradients(torch, theirs, step)
+            a.step()
+            b.step()
+        assert_same(ours, theirs)
+        assert_same_state(a, b)
+
+    def test_gradients_that_come_and_go_leave_each_parameter_where_pytorch_does(self, name, settings):
+        ours, theirs = parameters(rg), parameters(torch)
+        a, b = getattr(rg.optim, name)(ours, **settings), getattr(torch.optim, name)(theirs, **settings)
+        for step in range(12):
+            missing = np.flatnonzero(np.random.default_rng(100 + step).random(len(SHAPES)) < 0.4)
+            set_gradients(rg, ours, step, missing)
+            set_gradients(torch, theirs, step, missing)
+            a.step()
+            b.step()
+            if step == 5:  # freezing, new data and a new rate in the middle of it
+                for params, lib in ((ours, rg), (theirs, torch)):
+                    params[1].requires_grad_(False)
+                    params[0].data = lib.ones(3, 4, dtype=lib.float64)
+                    with lib.no_grad():
+                        params[4].mul_(2)
+                for optimizer in (a, b):
+                    optimizer.param_groups[0]["lr"] = 0.02
+        assert_same(ours, theirs)
+        assert_same_state(a, b)
+
+    def test_a_loaded_state_continues_as_pytorchs(self, name, settings):
+        ours, theirs = parameters(rg), parameters(torch)
+        b = getattr(torch.optim, name)(theirs, **settings)
+        for step in range(3):
+            set_gradients(torch, theirs, step, missing=[2])
+            b.step()
+        for p, q in zip(ours, theirs, strict=True):
+            p.data = rg.tensor(q.detach().numpy())
+        a = getattr(rg.optim, name)(ours, lr=0.7)
+        saved = b.state_dict()
+        saved["state"] = {
+            i: {k: rg.tensor(v.numpy()) if isinstance(v, torch.Tensor) else v for k, v in values.items()}
+            for i, values in saved["state"].items()
+        }
+        a.load_state_dict(saved)
+        again = getattr(rg.optim, name)(ours, lr=0.7)
+        again.load_state_dict(a.state_dict())
+        for step in range(3, 6):
+            set_gradients(rg, ours, step)
+            set_gradients(torch, theirs, step)
+            again.step()
+            b.step()
+        assert_same(ours, theirs)
+        assert_same_state(again, b)
+
+    def test_float32_and_groups_of_their_own_settings_follow_pytorch(self, name, settings):
+        ours, theirs = parameters(rg, "float32"), parameters(torch, "float32")
+        optimizers = []
+        for lib, params in ((rg, ours), (torch, theirs)):
+            groups = [{"params": params[:2], "lr": 0.5}, {"params": params[2:4]}]
+            optimizer = getattr(lib.optim, name)(groups, **settings)
+            optimizer.add_param_group({"params": params[4:], "weight_decay": 0.3})
+            optimizers.append(optimizer)
+        for step in range(10):
+            for lib, params, optimizer in zip((rg, torch), (ours, theirs), optimizers, strict=True):
+                set_gradients(lib, params, step)
+                optimizer.step()
+        for p, q in zip(ours, theirs, strict=True):
+            assert p.dtype == np.float32
+            np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+MISTAKES = [
+    lambda lib, p: lib.optim.SGD([], lr=0.1),
+    lambda lib, p: lib.optim.SGD(p, lr=0.1),
+    lambda lib, p: lib.optim.SGD([3], lr=0.1),
+    lambda lib, p: lib.optim.SGD([p * 2], lr=0.1),
+    lambda lib, p: lib.optim.SGD([{"params": {p}}], lr=0.1),
+    lambda lib, p: lib.optim.SGD([p], lr=-1),
+    lambda lib, p: lib.optim.SGD([p], lr=0.1, momentum=-1),
+    lambda lib, p: lib.optim.SGD([p], lr=0.1, weight_decay=-1),
+    lambda lib, p: lib.optim.SGD([p], lr=0.1, nesterov=True),
+    lambda lib, p: lib.optim.Adam([p], lr=float("nan")),
+    lambda lib, p: lib.optim.Adam([p], lr=-1),
+    lambda lib, p: lib.optim.Adam([p], betas=(1.0, 0.9)),
+    lambda lib, p: lib.optim.Adam([p], betas=(0.9, -0.1)),
+    lambda lib, p: lib.optim.Adam([p], eps=-1),
+    lambda lib, p: lib.optim.Adam([p], weight_decay=-1),
+    lambda lib, p: lib.optim.Adam([p]).add_param_group({"params": [p]}),
+    lambda lib, p: lib.optim.Adam([p]).add_param_group([p]),
+    lambda lib, p: lib.optim.Adam([p]).load_state_dict({"state": {}, "param_groups": []}),
+    lambda lib, p: lib.optim.Adam([p]).load_state_dict({"state": {}, "param_groups": [{"params": [0, 1]}]}),
+    lambda lib, p: lib.optim.Adam([("a", p), lib.nn.Parameter(lib.ones(2))]),
+    lambda lib, p: lib.optim.Optimizer([p], {}).step(),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)))
+def test_mistakes_raise_pytorchs_exceptions(number):
+    ours, theirs = (raised_by(MISTAKES[number], lib, lib.nn.Parameter(lib.ones(2))) for lib in (rg, torch))
+    assert_same_kind(ours, theirs)
+
+
+def test_a_closure_is_called_with_gradients_on_and_its_loss_returned():
+    for lib in (rg, torch):
+        p = lib.nn.Parameter(lib.tensor([2.0]))
+        optimizer = lib.optim.SGD([p], lr=0.1)
+
+        def closure(p=p, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = (p * p).sum()
+            loss.backward()
+            return loss
+
+        with lib.no_grad():
+            loss = optimizer.step(closure)
+        assert loss.item() == 4.0
+        assert p.item() == pytest.approx(1.6)
+
+
+def test_named_parameters_keep_their_names():
+    for lib in (rg, torch):
+        net = lib.nn.Linear(2, 2)
+        optimizer = lib.optim.Adam(net.named_parameters())
+        assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+        assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+
+
+def test_one_hundred_losses_of_a_classifier_equal_pytorchs_from_seed_0():
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((10, 100, 784), dtype=np.float32), rng.integers(0, 10, (10, 100))
+    assert_same_losses(images, labels)
+
+
+def test_one_hundred_losses_on_mnist_equal_pytorchs_from_seed_0():
+    import os
+
+    folder = os.path.join(os.environ.get("RETROGRAD_DATA", ""), "mnist")
+    if not os.path.isdir(folder):
+        pytest.skip("RETROGRAD_DATA/mnist is not there: MNIST is not downloaded for a test")
+    data = rg.data.mnist.read_mnist(folder)
+    images = (data.train_images[:10_000].reshape(100, 100, 784) / np.float32(255)).astype(np.float32)
+    assert_same_losses(images, data.train_labels[:10_000].reshape(100, 100).astype(np.int64))
+
+
+def assert_same_losses(images, labels):
+    """784-100-10 with Adam, batches in turn."""
+    losses = {}
+    for lib in (rg, torch):
+        lib.manual_seed(0)
+        nn = lib.nn
+        net = nn.Sequential(nn.Linear(784, 100), nn.Sigmoid(), nn.Linear(100, 10))
+        optimizer, criterion = lib.optim.Adam(net.parameters(), lr=1e-3), nn.CrossEntropyLoss()
+        found = losses[lib] = []
+        for step in range(100):
+            optimizer.zero_grad()
+            batch = step % len(images)
+            loss = criterion(net(lib.from_numpy(images[batch])), lib.from_numpy(labels[batch]))
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+    assert losses[rg][0] == pytest.approx(losses[torch][0], abs=1e-6)
+    assert losses[rg] == pytest.approx(losses[torch], abs=1e-3)
