@@ -58,6 +58,8 @@ def promote_types(a: Any, b: Any) -> DType:
     dtype('float32')
     """
     a, b = np.dtype(a), np.dtype(b)
+    low: DType
+    high: DType
     low, high = sorted((a, b), key=lambda d: _CATEGORY[d.kind])
     if _CATEGORY[low.kind] < _CATEGORY[high.kind] and high.kind in "fc":
         if high.kind == "c" and low == np.float64:

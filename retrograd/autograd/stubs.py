@@ -241,8 +241,10 @@ def ops_stub() -> str:
 
     writer = Writer("retrograd.autograd.ops", set())
     for name, value in sorted(vars(ops).items()):
-        if inspect.ismodule(value) and value.__name__.startswith(f"{ops.__name__}.") and name not in REGISTRY:
-            writer.imports.add(f"from {ops.__name__} import {name} as {name}")
+        source = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "")
+        if name not in REGISTRY and str(source).startswith(f"{ops.__name__}."):
+            home = ops.__name__ if inspect.ismodule(value) else source
+            writer.imports.add(f"from {home} import {name} as {name}")
     for name, primitive in sorted(REGISTRY.items()):
         writer.function(name, primitive.record, method=False)
     return writer.text()

@@ -340,8 +340,8 @@ for _function, *_aliases in (
     (clamp_min,), (clamp_max,), (lerp,), (addcmul,), (addcdiv,), (round,), (nan_to_num,), (logit,), (softmax,),
     (log_softmax,),
 ):  # fmt: skip
-    for _name in (_function.__name__, *_aliases):  # type: ignore[attr-defined]
-        public(_function, name=_name)  # type: ignore[type-var]
+    for _name in (_function.__name__, *_aliases):
+        public(_function, name=_name)
 
 
 def true_divide(input: Any, other: Any) -> Tensor:

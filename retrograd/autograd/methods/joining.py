@@ -177,7 +177,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     dim = dimension(dim, input.ndim)
     length = input.shape[dim]
     if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()  # type: ignore[attr-defined]
+        indices_or_sections = indices_or_sections.tolist()
     if hasattr(indices_or_sections, "__index__"):
         sections = operator.index(indices_or_sections)
         if sections <= 0:

@@ -27,7 +27,7 @@ def comparing(function: Operator) -> Operator:
 
     def operator(self: Tensor, other: Any) -> Tensor:
         if other is None or isinstance(other, (str, bytes)):
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]  # Python's own protocol
         return function(self, other)
 
     return operator
@@ -36,8 +36,8 @@ def comparing(function: Operator) -> Operator:
 def power(self: Tensor, other: Any) -> Tensor:
     """x ** y; a Python number is faster, because no logarithm is needed for its own gradient."""
     if other.__class__ is int or other.__class__ is float:
-        return ops.power_number(self, exponent=other)  # type: ignore[attr-defined, no-any-return]
-    return ops.power(self, other)  # type: ignore[attr-defined, no-any-return]
+        return ops.power_number(self, exponent=other)
+    return ops.power(self, other)
 
 
 _primitives: Any = ops
@@ -81,4 +81,4 @@ def _positive(self: Tensor) -> Tensor:
     return self
 
 
-Tensor.__pos__ = _positive  # type: ignore[attr-defined]
+setattr(Tensor, "__pos__", _positive)  # noqa: B010  # the stub declares it, so that mypy refuses an assignment

@@ -15,6 +15,8 @@ from retrograd.autograd.ops import scan as scan
 from retrograd.autograd.ops import scatter as scatter
 from retrograd.autograd.ops import shape as shape
 from retrograd.autograd.ops import transfer as transfer
+from retrograd.autograd.ops.einstein import einsum as einsum
+from retrograd.autograd.ops.indexing import getitem as getitem
 from retrograd.autograd.tensor import Tensor as Tensor
 from typing import Any
 

@@ -106,4 +106,4 @@ def _from_host(part: Any) -> Any:
 def _as_host(item: Any) -> Any:
     if isinstance(item, (list, tuple)):
         return [_as_host(part) for part in item]
-    return item.tolist() if isinstance(item, Tensor) else item  # type: ignore[attr-defined]  # methods/attributes.py
+    return item.tolist() if isinstance(item, Tensor) else item

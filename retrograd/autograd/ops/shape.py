@@ -68,11 +68,9 @@ def diagonal(xp: Any, x: Any, *, offset: int = 0, axis1: int = -2, axis2: int = 
     return xp.diagonal(x, offset=offset, axis1=axis1, axis2=axis2)
 
 
-diagonal.vjp(
-    lambda xp, g, x_shape, offset, axis1, axis2: apply(
-        on_diagonal.primitive, g, shape=x_shape, offset=offset, axis1=axis1, axis2=axis2
-    )
-)
+@diagonal.vjp
+def _(xp: Any, g: Any, x_shape: tuple[int, ...], offset: int, axis1: int, axis2: int) -> Any:
+    return apply(on_diagonal.primitive, g, shape=x_shape, offset=offset, axis1=axis1, axis2=axis2)
 
 
 @primitive(name="DiagonalBackward")
@@ -219,7 +217,9 @@ def pad(xp: Any, x: Any, *, widths: tuple[tuple[int, int], ...], value: float = 
     return out
 
 
-pad.vjp(lambda xp, g, x_shape, widths: apply(slice_view.primitive, g, index=inside(x_shape, widths)))
+@pad.vjp
+def _(xp: Any, g: Any, x_shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> Any:
+    return apply(slice_view.primitive, g, index=inside(x_shape, widths))
 
 
 def inside(shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> tuple[Any, ...]:
@@ -236,11 +236,9 @@ def unfold(xp: Any, x: Any, *, axis: int, size: int, step: int) -> Any:
     return xp.sliding_window_view(x, (size,), (axis,))[along(axis, x.ndim, slice(None, None, step))]
 
 
-unfold.vjp(
-    lambda xp, g, x_shape, axis, size, step: apply(
-        fold.primitive, g, axis=axis, size=size, step=step, length=x_shape[axis]
-    )
-)
+@unfold.vjp
+def _(xp: Any, g: Any, x_shape: tuple[int, ...], axis: int, size: int, step: int) -> Any:
+    return apply(fold.primitive, g, axis=axis, size=size, step=step, length=x_shape[axis])
 
 
 @primitive(name="UnfoldBackward")

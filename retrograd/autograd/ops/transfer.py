@@ -22,4 +22,4 @@ def to_device(xp: Any, x: Any, *, source: Device, target: Device) -> Any:
 def _(xp: Any, g: Any, source: Device, target: Device) -> Any:
     if isinstance(g, Tensor):
         return to_device(g, source=target, target=source)
-    return to_device.primitive.forward(xp, g, source=target, target=source)  # type: ignore[operator]
+    return to_device.primitive.forward(xp, g, source=target, target=source)
