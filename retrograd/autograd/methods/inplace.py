@@ -10,7 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.methods import arithmetic, comparison, elementwise, indexing, joining
+from retrograd.autograd.methods import (
+    arithmetic,
+    comparison,
+    elementwise,
+    indexing,
+    joining,
+    reduction,
+    scan,
+    shape,
+    sorting,
+)
 from retrograd.autograd.methods.registry import FUNCTIONS, in_place, method
 from retrograd.autograd.modes import enable_grad
 from retrograd.autograd.ops.indexing import assign
@@ -20,7 +30,7 @@ from retrograd.backends import device_of
 
 __all__ = ["register"]
 
-registered_first = (arithmetic, comparison, elementwise, indexing, joining)
+registered_first = (arithmetic, comparison, elementwise, indexing, joining, reduction, scan, sorting, shape)
 
 xp: Any = ops
 
@@ -136,7 +146,7 @@ def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tenso
         assign(xp.diagonal(self, axis1=0, axis2=1), _like(self, fill_value), "fill_diagonal_")
         return self
     places = make(namespace(self).arange(rows))
-    self[(places,) * self.ndim] = fill_value  # type: ignore[index]
+    self[(places,) * self.ndim] = fill_value
     return self
 
 
