@@ -1,8 +1,7 @@
 """The contract's names a third time, acting on Tensors and recording the graph.
 
 `backend_of_array[Tensor]` is this module: a rule called with `xp` = this module yields gradients that have a graph.
-Every
-primitive of the files beside this one stands here under its own name.
+Every primitive of the files beside this one stands here under its own name.
 """
 
 import sys
