@@ -126,22 +126,22 @@ def prepare(tensor: Tensor, *operands: Any) -> bool:
     return True
 
 
-def writable(tensor: Tensor) -> Any:
-    """The tensor's array, to be written into. RuntimeError where elements share memory, or the memory is read-only."""
+def writable(tensor: Tensor, uniform: bool = False) -> Any:
+    """The tensor's array, to be written into. RuntimeError where the memory is read-only, or where elements share it
+    and what is written is not `uniform`, one number for all."""
     array = tensor.array
-    if not array.flags.c_contiguous and _overlaps(array):
+    if not uniform and not array.flags.c_contiguous and _overlaps(array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
             "location. Please clone() the tensor before performing the operation."
         )
-    if not getattr(array.flags, "writeable", True):
-        root = getattr(tensor, "_base", tensor)._array
-        if not root.flags.writeable:
-            raise RuntimeError(
-                "the memory of this tensor is read-only, so it cannot be changed in place; clone() it first."
-            )
-        array.flags.writeable = True  # NumPy marks some views read-only that show no element twice
-    return array
+    if getattr(array.flags, "writeable", True):
+        return array
+    if not getattr(tensor, "_base", tensor)._array.flags.writeable:
+        raise RuntimeError(
+            "the memory of this tensor is read-only, so it cannot be changed in place; clone() it first."
+        )
+    return namespace(tensor).writable(array)
 
 
 def _overlaps(array: Any) -> bool:

@@ -235,6 +235,9 @@ class Backend(Protocol):
     def lstsq(self, x: Array, y: Array, /) -> Array:
         """The x* of least norm among those that minimise |x x* - y|; x has two dimensions, y one or two."""
 
+    def writable(self, x: Array, /) -> Array:
+        """x, to be written into: NumPy marks some views read-only whose base can be changed."""
+
     def add_into(self, out: Array, x: Array, /) -> None:
         """out += x in place (out has x's shape and dtype and is nobody else's)."""
 

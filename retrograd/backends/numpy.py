@@ -396,7 +396,8 @@ def ascontiguousarray(x: Array) -> Array:
 
 
 def diagonal(x: Array, *, offset: int = 0, axis1: int = -2, axis2: int = -1) -> Array:
-    return x.diagonal(offset, axis1, axis2)
+    view = x.diagonal(offset, axis1, axis2)
+    return writable(view) if x.flags.writeable else view
 
 
 def as_strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
@@ -406,6 +407,19 @@ def as_strided(x: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Ar
 
 def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     return _view(x, *window_layout(x.shape, x.strides, window, axes))
+
+
+class _Memory:
+    """What `np.asarray` makes an array of: an address, a shape and strides, and the array that owns the memory."""
+
+    def __init__(self, x: Array) -> None:
+        interface = x.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+        self.owner = x
+
+
+def writable(x: Array) -> Array:
+    return x if x.flags.writeable else np.asarray(_Memory(x))
 
 
 # ---- indexing

@@ -275,6 +275,13 @@ def test_erfc_is_accurate_where_one_minus_erf_is_nothing(xp):
     np.testing.assert_allclose(host(xp.erf(xp.from_host(a))), [math.erf(v) for v in a], rtol=4e-15)
 
 
+def test_writable_gives_the_same_memory_without_a_mark_against_writing(xp):
+    x = xp.zeros((2, 2), dtype=np.float32)
+    view = xp.writable(xp.diagonal(x))
+    xp.setitem(view, ..., 1.0)
+    agree(x, np.eye(2, dtype=np.float32))
+
+
 def test_add_into_writes_in_place(xp):
     out = xp.ones((2, 2), dtype=np.float32)
     xp.add_into(out, xp.full((2, 2), 2, dtype=np.float32))

@@ -271,7 +271,7 @@ def _fitting(input: Tensor, dim: int, index: Tensor, source: Any, who: str) -> T
         raise RuntimeError(
             f"{who}(): source {list(source.shape)} must match self {list(input.shape)} apart from dimension {dim}"
         )
-    return source
+    return source  # type: ignore[no-any-return]
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:

@@ -10,17 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.methods import (
-    arithmetic,
-    comparison,
-    elementwise,
-    indexing,
-    joining,
-    reduction,
-    scan,
-    shape,
-    sorting,
-)
+from retrograd.autograd.methods import arithmetic, comparison, elementwise, indexing, joining, products, scan
 from retrograd.autograd.methods.registry import FUNCTIONS, in_place, method
 from retrograd.autograd.modes import enable_grad
 from retrograd.autograd.ops.indexing import assign
@@ -30,7 +20,8 @@ from retrograd.backends import device_of
 
 __all__ = ["register"]
 
-registered_first = (arithmetic, comparison, elementwise, indexing, joining, reduction, scan, sorting, shape)
+SOURCES = (arithmetic, comparison, elementwise, indexing, joining, products, scan)
+"""Where the functions come from; they are in FUNCTIONS once these are imported."""
 
 xp: Any = ops
 

@@ -356,15 +356,10 @@ def _empty_windows(self: Tensor, dim: int, step: int) -> Tensor:
     """Windows without elements: one more than there are steps."""
     if not self.ndim:
         return xp.slice_view(xp.reshape(self, shape=(1,)), index=(slice(0, 0), ...))  # type: ignore[no-any-return]
-    shape = list(self.shape)
-    shape[dim] = self.shape[dim] // step + 1
-    return xp.broadcast_to(
-        xp.slice_view(
-            xp.expand_dims(xp.slice_view(self, index=(*[slice(None)] * dim, slice(0, 1), ...)), axis=self.ndim),
-            index=(..., slice(0, 0)),
-        ),
-        shape=(*shape, 0),
-    )
+    count = self.shape[dim] // step + 1
+    shape = (*self.shape[:dim], count, *self.shape[dim + 1 :], 0)
+    nothing = xp.slice_view(xp.reshape(self, shape=(-1,)), index=(slice(0, 0), ...))
+    return xp.reshape(nothing, shape=shape)  # type: ignore[no-any-return]
 
 
 # ---- layout in memory

@@ -59,9 +59,6 @@ def slice_view(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
     return x[index]
 
 
-slice_view.vjp(lambda xp, g, x_shape, index: apply(placed.primitive, g, shape=x_shape, index=index))
-
-
 @primitive(name="SliceBackward")
 def placed(xp: Any, x: Any, *, shape: tuple[int, ...], index: tuple[Any, ...]) -> Any:
     """Zeros of a shape with x at a basic index."""
@@ -71,6 +68,7 @@ def placed(xp: Any, x: Any, *, shape: tuple[int, ...], index: tuple[Any, ...]) -
 
 
 placed.vjp(lambda xp, g, index: apply(slice_view.primitive, g, index=index))
+slice_view.vjp(lambda xp, g, x_shape, index: apply(placed.primitive, g, shape=x_shape, index=index))
 
 
 # ---- advanced: copies
@@ -115,12 +113,6 @@ def index_put(xp: Any, x: Any, value: Any, *, index: Any, written: bool = False)
     return out
 
 
-index_put.vjps(
-    x=lambda xp, g, index: apply(index_fill.primitive, g, index=checked(index), value=0),
-    value=lambda xp, g, index: apply(pick_winners.primitive, g, index=checked(index)),
-)
-
-
 @primitive(name="IndexFill")
 def index_fill(xp: Any, x: Any, *, index: Any, value: Any) -> Any:
     """A copy of x with a number at the index."""
@@ -154,6 +146,10 @@ def add_winners(xp: Any, x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
 
 
 add_winners.vjp(lambda xp, g, index: apply(pick_winners.primitive, g, index=checked(index)))
+index_put.vjps(
+    x=lambda xp, g, index: apply(index_fill.primitive, g, index=checked(index), value=0),
+    value=lambda xp, g, index: apply(pick_winners.primitive, g, index=checked(index)),
+)
 
 
 def overwritten(xp: Any, shape: tuple[int, ...], index: Any) -> Any:
@@ -202,16 +198,6 @@ def put_along_axis(xp: Any, x: Any, indices: Any, values: Any, *, axis: int) -> 
     return xp.put_along_axis(x, xp.ascontiguousarray(indices), xp.ascontiguousarray(values), axis=axis)
 
 
-put_along_axis.vjps(
-    x=lambda xp, g, indices, axis: xp.put_along_axis(g, indices, zeros_at(xp, g, indices), axis=axis),
-    values=lambda xp, g, indices, axis, x_shape: xp.where(
-        apply(lost_along_axis.primitive, indices, shape=x_shape, axis=axis),
-        0.0,
-        xp.take_along_axis(g, indices, axis=axis),
-    ),
-)
-
-
 def zeros_at(xp: Any, g: Any, indices: Any) -> Any:
     return xp.new_zeros(g, shape=indices.shape)
 
@@ -225,6 +211,16 @@ def lost_along_axis(xp: Any, indices: Any, *, shape: tuple[int, ...], axis: int)
     order, indices = xp.reshape(xp.arange(size), indices.shape), xp.ascontiguousarray(indices)
     last = xp.put_along_axis(xp.zeros(shape, dtype=order.dtype), indices, order, axis=axis)
     return xp.not_equal(xp.take_along_axis(last, indices, axis=axis), order)
+
+
+put_along_axis.vjps(
+    x=lambda xp, g, indices, axis: xp.put_along_axis(g, indices, zeros_at(xp, g, indices), axis=axis),
+    values=lambda xp, g, indices, axis, x_shape: xp.where(
+        apply(lost_along_axis.primitive, indices, shape=x_shape, axis=axis),
+        0.0,
+        xp.take_along_axis(g, indices, axis=axis),
+    ),
+)
 
 
 # ---- the index as a user writes it
@@ -322,7 +318,8 @@ def assign(target: Tensor, value: Tensor, who: str) -> None:
     ):
         return  # the end of `x[i] += v`: the view is already in its place
     recorded = prepare(target, value)
-    write(writable(target), ..., _own(value, target), target)
+    array = writable(target, uniform=value.ndim == 0 and value._node is None)
+    write(array, ..., _own(value, target), target)
     result = None
     if recorded:
         old = make(target._array) if hasattr(target, "_base") else target  # write_view cuts off a view's old value
@@ -350,7 +347,7 @@ def _value(x: Tensor, value: Any) -> Tensor:
                     f"setitem: the tensor is on {device_of(x._array)}, the value on {device_of(value._array)}; "
                     f'move one, e.g. value.to("{device_of(x._array)}").'
                 )
-            return value.to(device_of(x._array))  # type: ignore[attr-defined, no-any-return]
+            return value.to(device_of(x._array))
         return value
     if isinstance(value, (bool, int, float, complex, np.generic)):
         if isinstance(value, complex) and x.dtype.kind != "c":

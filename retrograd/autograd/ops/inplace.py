@@ -28,10 +28,7 @@ def write_view(xp: Any, base: Any, value: Any, *, steps: Steps) -> Any:
 def cleared(xp: Any, x: Any, *, steps: Steps) -> Any:
     """A copy of x with zeros where the view shows it."""
     out = xp.copy(xp.asarray(x))  # NumPy gives scalars for 0-d results
-    view = replay(out, steps)
-    if not getattr(view.flags, "writeable", True):
-        view.flags.writeable = True  # NumPy marks some views read-only that show no element twice
-    xp.setitem(view, ..., 0)
+    xp.setitem(xp.writable(replay(out, steps)), ..., 0)
     return out
 
 
