@@ -1,6 +1,7 @@
 """Automatic differentiation: Tensor, the graph and its replay, the primitives, and what is built from them."""
 
 from retrograd.autograd import methods, ops
+from retrograd.autograd.function import Function
 from retrograd.autograd.gradcheck import gradcheck, gradgradcheck
 from retrograd.autograd.graph import backward, grad
 from retrograd.autograd.modes import (
@@ -17,6 +18,7 @@ from retrograd.autograd.modes import (
 from retrograd.autograd.tensor import Tensor
 
 __all__ = [
+    "Function",
     "Tensor",
     "backward",
     "detect_anomaly",
