@@ -3,7 +3,7 @@
     python benchmarks/run.py --against torch,jax,autograd,mygrad,numpy
     python benchmarks/run.py --against numpy --workloads circle,mlp --rounds 3
 
-Each library runs in a process of its own, kept for the whole run and held to --threads cores; rounds go through the
+Each library runs in a process of its own, kept for the whole run and held to --threads threads; rounds go through the
 libraries in turn, A B C A B C, so that a drift of the machine hits all alike. Python's garbage collector stays on.
 """
 

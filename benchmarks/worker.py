@@ -26,7 +26,6 @@ from typing import Any, TextIO
 import numpy as np
 
 from benchmarks.libraries import LIBRARIES, NotApplicable
-from benchmarks.machine import keep_to_cores
 from benchmarks.workloads import OPERATIONS, WORKLOADS, Chain
 
 Step = Callable[[], Any]
@@ -122,7 +121,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     pipe = _claim_standard_output()
-    keep_to_cores(options.threads)
     library, greeting = load(options.library, options.threads)
     print(json.dumps(greeting), file=pipe, flush=True)
     if library is None:

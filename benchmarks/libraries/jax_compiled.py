@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from benchmarks.machine import keep_to_cores
 from benchmarks.workloads import SGD, Adam, Chain, Network, Operation
 
 Step = Callable[[], Any]
@@ -18,7 +19,8 @@ ACTIVATIONS = {"tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
 
 
 def configure(threads: int) -> None:
-    """Keep JAX on the CPU; XLA sizes its thread pool by the cores that this process may use."""
+    """Keep JAX on the CPU and to `threads` cores, by whose number XLA sizes its thread pool: it heeds nothing else."""
+    keep_to_cores(threads)
     jax.config.update("jax_platforms", "cpu")
 
 
