@@ -1,5 +1,6 @@
 """Functions of layers without parameters of their own: activations, losses, affine maps, dropout."""
 
+from retrograd.autograd.methods.creation import one_hot
 from retrograd.nn.functional.activations import (
     celu,
     elu,
@@ -71,6 +72,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "one_hot",
     "prelu",
     "relu",
     "relu6",
