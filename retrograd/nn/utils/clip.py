@@ -52,7 +52,7 @@ def get_total_norm(
     refuse_foreach(foreach)
     each = [make(norm_of(t, float(norm_type))) for t in listed(tensors)]
     if not each:
-        return make(namespaceless_zero())
+        return make(norm_of_nothing())
     xp = namespace(each[0])
     total = make(norm_of(make(xp.stack([n.array for n in each])), float(norm_type)))
     if error_if_nonfinite and not bool(xp.isfinite(total._array)):
@@ -120,7 +120,7 @@ def grad_norms(module: Module, norm_type: float = 2.0) -> dict[str, float]:
     }
 
 
-def namespaceless_zero() -> Any:
+def norm_of_nothing() -> Any:
     """The norm of nothing."""
     from retrograd.autograd.promotion import get_default_dtype
     from retrograd.backends import backend_of, current_device
