@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.parity.expressions import agree
+import retrograd as rg
+from tests.parity.expressions import Library, agree, compare
+
+torch = pytest.importorskip("torch")
 
 EXPRESSIONS = [
     "x.gather(1,L([[0,3]]))",
@@ -93,3 +98,64 @@ EXPRESSIONS = [
 @pytest.mark.parametrize("source", EXPRESSIONS)
 def test_indexing_functions_give_what_pytorch_gives(source):
     agree(source, x=np.arange(6.0).reshape(2, 3))
+
+
+SHAPES = [(3,), (2, 3), (3, 2, 4), (2, 1, 3, 2)]
+integers = st.integers(-4, 3)
+slices = st.builds(slice, st.none() | integers, st.none() | integers, st.none() | st.integers(1, 2))
+index_lists = st.lists(st.integers(-2, 1), min_size=1, max_size=3)
+matrices = st.lists(st.tuples(st.integers(-1, 1), st.integers(-1, 1)).map(list), min_size=1, max_size=2)
+parts = st.one_of(
+    slices, integers, st.none(), st.just(...), index_lists, matrices, st.booleans(), st.sampled_from(["mask", "matrix"])
+)
+
+
+def concrete(index, shape, module):
+    """The index with masks made for the shape, and half of the lists as tensors."""
+    made, axis = [], 0
+    for part in index:
+        if isinstance(part, str):
+            size = 1 if part == "mask" else 2
+            lengths = shape[axis : axis + size]
+            part = module.tensor(
+                (np.arange(int(np.prod(lengths))) % 2 == 0).reshape(lengths).tolist(), dtype=module.bool
+            )
+            axis += size
+        elif isinstance(part, list) and len(part) != 2:
+            part = module.tensor(part)
+            axis += 1
+        elif part is not None and part is not Ellipsis and not isinstance(part, bool):
+            axis += 1
+        made.append(part)
+    return tuple(made)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.sampled_from(SHAPES), st.lists(parts, min_size=1, max_size=4).filter(lambda index: index.count(...) < 2))
+def test_any_index_reads_and_writes_what_pytorchs_does(shape, index):
+    values = {"x": np.arange(float(np.prod(shape))).reshape(shape), "v": np.array(0.5)}
+    libraries = [Library(module, values) for module in (rg, torch)]
+    for library in libraries:
+        library.names["i"] = concrete(index, shape, library.module)
+    programs = ["x[i]", "out = x * 2\nout[i] = 1.5", "out = x * 2\nout[i] = v.detach()"]
+    if not names_an_element_twice(libraries[1].names["i"], shape):
+        programs += ["out = x * 2\nout[i] = v", "out = x * 2\nout[i] *= v"]
+    for program in programs:
+        try:
+            compare(program, *libraries)
+        except IndexError:
+            assert places_of(libraries[1].names["i"], shape).numel() == 0  # PyTorch checks no index of an empty result
+
+
+def places_of(index, shape):
+    """The elements that PyTorch takes, by number; none where it refuses the index."""
+    try:
+        return torch.arange(int(np.prod(shape))).reshape(shape)[index]
+    except (IndexError, RuntimeError, TypeError):
+        return torch.zeros(0)
+
+
+def names_an_element_twice(index, shape):
+    """Of values written to one element PyTorch gives all a gradient, retrograd only the last, which is seen."""
+    places = places_of(index, shape)
+    return places.unique().numel() < places.numel()
