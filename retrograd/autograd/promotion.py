@@ -125,9 +125,9 @@ def coerce(primitive: Primitive, *operands: Any) -> tuple[list[Any], list[Any], 
     """Operands of which some are not Tensors: as Tensors or Constants, their arrays, and the forward to call."""
     tensors = [operand if isinstance(operand, Tensor) else _operand(primitive, operand) for operand in operands]
     names = [str(primitive.variadic)] * len(tensors) if primitive.variadic else primitive.inputs
-    if not any(isinstance(t, Tensor) for t in tensors):
-        number = tensors[0]._array
-        tensors[0] = make(np.asarray(number, dtype=result_type(number))[()])
+    if not any(isinstance(operand, Tensor) for operand in operands):
+        given = " and ".join(map(_described, operands))
+        raise TypeError(f"{primitive.name}: an operand must be a Tensor, got {given}; make one with rg.tensor(...).")
     kernel = primitive.kernels[next(t._array.__class__ for t in tensors if isinstance(t, Tensor))]
     arrays = [t._array for t in tensors]
     mixed = [i for i, n in enumerate(names) if n in primitive.promotes]

@@ -69,7 +69,7 @@ def floor_divide(xp: Any, x: Any, y: Any) -> Any:
     return xp.floor_divide(x, y)
 
 
-remainder.vjps(x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.floor(x / y))
+remainder.vjps(x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.floor_divide(x, y))
 fmod.vjps(x=lambda xp, g: g, y=lambda xp, g, x, y: -g * xp.trunc(x / y))
 floor_divide.vjps(x=constant, y=constant)
 
@@ -241,7 +241,7 @@ lerp.vjps(
 def frac(xp: Any, x: Any) -> Any:
     """x less its integer part."""
     if x.dtype.kind != "f":
-        raise TypeError("it needs a floating dtype")
+        raise TypeError("the dtype is not floating")
     return x - xp.trunc(x)
 
 
