@@ -7,7 +7,6 @@ import pytest
 
 import retrograd as rg
 
-
 MIXES = {
     "an integer never widens a float": (
         lambda: rg.ones(2, dtype=rg.float16) + rg.ones(2, dtype=rg.int64),

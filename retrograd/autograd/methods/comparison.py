@@ -14,7 +14,7 @@ __all__: list[str] = []
 _ops: Any = ops
 
 
-def isclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
     """Whether |input - other| ≤ atol + rtol |other|, element by element; infinities are close to themselves alone.
 
     Shapes broadcast, dtypes must be equal. RuntimeError for different dtypes and for negative tolerances.
@@ -50,7 +50,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     return bool(namespace(close).all(close._array))
 
 
-def equal(input: Tensor, other: Tensor) -> bool:
+def equal(input: Any, other: Any) -> bool:
     """Whether two Tensors have the same shape and the same elements.
 
     >>> import retrograd as rg

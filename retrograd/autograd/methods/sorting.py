@@ -320,5 +320,5 @@ for _function in (
     argsort, sort, msort, topk, kthvalue, median, nanmedian, quantile, unique, unique_consecutive, bincount,
 ):  # fmt: skip
     public(_function)
-for _function in (searchsorted, bucketize):
-    public(_function, method=False)
+public(searchsorted, method=False)
+public(bucketize, method=False)

@@ -101,7 +101,7 @@ power.vjps(x=power_base, y=power_exponent)
 
 
 @primitive(name="Pow")
-def power_number(xp: Any, x: Any, *, exponent: float) -> Any:
+def power_number(xp: Any, x: Any, *, exponent: Any) -> Any:
     """x to a power that is a Python number; the usual ones without a logarithm."""
     if x.dtype.kind != "f":
         if isinstance(exponent, float):
