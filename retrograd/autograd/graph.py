@@ -96,7 +96,8 @@ class AccumulateGrad(Node):
             return
         old = getattr(leaf, "_grad", None)
         if isinstance(g, Tensor):
-            leaf._grad = g if old is None else namespace_of_tensors().add(old, g)
+            ops = namespace_of_tensors()
+            leaf._grad = ops.copy(g) if old is None else ops.add(old, g)
         elif old is None:
             leaf._grad = make(g if owned else backend_of_array[g.__class__].copy(g))
         elif old._array.__class__ is g.__class__ and old._node is None and hasattr(g, "flags"):
@@ -237,9 +238,9 @@ def run(
         if wanted is not None and seq in wanted:
             own = recorded or (seq not in shared and g.base is None)
             wanted[seq] = g if own else backend_of_array[g.__class__].copy(g)
-        if isinstance(node, AccumulateGrad):
+        if node.__class__ is AccumulateGrad:
             if wanted is None:
-                node.accumulate(g, owned=seq not in shared and g.base is None)
+                node.accumulate(g, seq not in shared and g.base is None)  # type: ignore[attr-defined]
             continue
         xp = backend_of_array.get(g.__class__)
         gs = node.backward_recorded(g, xp, keep) if recorded else node.backward(g, xp, keep)
@@ -312,7 +313,8 @@ def seed(output: Tensor, gradient: Any) -> Any:
             raise RuntimeError(
                 f"grad can be implicitly created only for scalar outputs, not for shape {output.shape}; pass gradient="
             )
-        return make(namespace(output).ones(output.shape, dtype=output.dtype))
+        xp = namespace(output)
+        return make(xp.ones(output.shape, dtype=output.dtype) if output.shape else xp.asarray(1, dtype=output.dtype)[()])
     if not isinstance(gradient, Tensor):
         raise TypeError(f"gradient must be a Tensor or None, got {type(gradient).__name__}")
     if gradient.shape != output.shape:
@@ -357,8 +359,11 @@ def backward(
         if not targets:
             raise RuntimeError("inputs argument to backward cannot be empty")
         only = between(outputs, {node_of(t).seq for t in targets})
-    with set_grad_enabled(create_graph):
+    before, state.grad = state.grad, create_graph
+    try:
         run(start(outputs, gradients, create_graph), keep, create_graph, only)
+    finally:
+        state.grad = before
 
 
 def grad(

@@ -56,10 +56,12 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     data, device = taken_over(data, device)
     if isinstance(data, Tensor):
-        return converted(data.detach(), dtype, device, copy=True).requires_grad_(requires_grad)
+        out = converted(data.detach(), dtype, device, copy=True)
+        if out._array.__class__ is np.ndarray:
+            out._array = out._array[()]  # of an array without dimensions NumPy's scalar: arithmetic is faster with it
+        return out.requires_grad_(requires_grad)
     array, place = host_array(data, dtype), place_of(device)
-    # On the CPU a 0-d value is NumPy's scalar, with which arithmetic is faster.
-    return from_host(array if array.ndim or place.type != "cpu" else array[()], place, requires_grad)
+    return from_host(array[()] if place.type == "cpu" else array, place, requires_grad)
 
 
 def taken_over(data: Any, device: Any) -> tuple[Any, Any]:
