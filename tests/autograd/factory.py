@@ -153,6 +153,7 @@ def function(
     def test(fact: Callable[..., None], device: Device) -> None:
         fact(subject, device)
 
+    test.subject = subject  # type: ignore[attr-defined]  # read by test_every_primitive.py
     caller = inspect.currentframe()
     while caller is not None and caller.f_globals["__name__"] == __name__:
         caller = caller.f_back
