@@ -182,8 +182,7 @@ def keep(x: Array, condition: Array) -> Array:
 def clip(x: Array, min: Any = None, max: Any = None) -> Array:
     if min is None:
         return x.copy() if max is None else np.minimum(x, max)
-    raised = np.maximum(x, min)
-    return raised if max is None else np.minimum(raised, max)
+    return np.maximum(x, min) if max is None else x.clip(min, max)
 
 
 def add_into(out: Array, x: Array) -> None:

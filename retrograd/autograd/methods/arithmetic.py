@@ -147,8 +147,10 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
-        dtype = result_type(*[operand for operand in (input, min, max) if operand is not None])
-        return _ops.clip(input if input.dtype == dtype else _ops.astype(input, dtype=dtype), min=min, max=max)  # type: ignore[no-any-return]
+        if input.dtype.kind != "f":
+            dtype = result_type(*[operand for operand in (input, min, max) if operand is not None])
+            input = input if input.dtype == dtype else _ops.astype(input, dtype=dtype)
+        return _ops.clip(input, min=min, max=max)  # type: ignore[no-any-return]
     if min is None:
         return _ops.clamp_max(input, max)  # type: ignore[no-any-return]
     if max is None:

@@ -251,8 +251,8 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 
 def picked(input: Tensor, places: Tensor, axis: int) -> Tensor:
-    """The elements at the indices along an axis; a 0-d tensor has one."""
-    return _ops.take_along_axis(input, places, axis=axis) if input.ndim else _ops.copy(input)  # type: ignore[no-any-return]
+    """The elements at different indices along an axis; a 0-d tensor has one."""
+    return _ops.picked(input, places, axis=axis) if input.ndim else _ops.copy(input)  # type: ignore[no-any-return]
 
 
 def squeezed(x: Tensor, axis: int, keepdim: bool) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 from retrograd.autograd import ops
 from retrograd.autograd.methods.arguments import dimension
-from retrograd.autograd.methods.reduction import cast, picked
+from retrograd.autograd.methods.reduction import cast
 from retrograd.autograd.methods.registry import public
 from retrograd.autograd.methods.results import result
 from retrograd.autograd.tensor import Tensor
@@ -61,6 +61,13 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 _cummax, _cummin = result("cummax", "values", "indices"), result("cummin", "values", "indices")
 
 
+def _reached(input: Tensor, places: Tensor, dim: int) -> Tensor:
+    """The elements at the places of running extrema, where one element may stand several times."""
+    if not input.ndim:
+        return _ops.copy(input)  # type: ignore[no-any-return]
+    return _ops.take_along_axis(input, places, axis=dimension(dim, input.ndim))  # type: ignore[no-any-return]
+
+
 def cummax(input: Tensor, dim: int) -> Any:
     """Running maximum along a dimension: a named tuple (values, indices), of equal elements the last. NaN stays.
 
@@ -69,7 +76,7 @@ def cummax(input: Tensor, dim: int) -> Any:
     tensor([1., 3., 3.])
     """
     places = _scanned(_ops.cumulative_max_places, input, dim)
-    return _cummax(picked(input, places, dimension(dim, input.ndim)), places)
+    return _cummax(_reached(input, places, dim), places)
 
 
 def cummin(input: Tensor, dim: int) -> Any:
@@ -81,7 +88,7 @@ def cummin(input: Tensor, dim: int) -> Any:
     """
     mirrored = -input.detach() if input.dtype.kind == "f" else ~input
     places = _scanned(_ops.cumulative_max_places, mirrored, dim)
-    return _cummin(picked(input, places, dimension(dim, input.ndim)), places)
+    return _cummin(_reached(input, places, dim), places)
 
 
 def diff(

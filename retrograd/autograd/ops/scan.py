@@ -104,6 +104,24 @@ def _(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
     return xp.exp(x - out) * recurrence(g, factor, axis)
 
 
+# ---- elements at places of which none occurs twice: the gradient is written there, which is faster than adding it
+
+
+@primitive(name="Gather")
+def picked(xp: Any, x: Any, places: Any, *, axis: int) -> Any:
+    """x at different indices along one axis."""
+    return xp.take_along_axis(x, places, axis=axis)
+
+
+@primitive(name="Scatter")
+def put_back(xp: Any, x: Any, places: Any, *, shape: tuple[int, ...], axis: int) -> Any:
+    """Zeros of a shape, with x at different indices along one axis."""
+    return xp.put_along_axis(xp.new_zeros(x, shape=shape), places, x, axis=axis)
+
+
+picked.vjps(x=lambda xp, g, places, x_shape, axis: apply(put_back.primitive, g, places, shape=x_shape, axis=axis))
+put_back.vjps(x=lambda xp, g, places, axis: apply(picked.primitive, g, places, axis=axis))
+
 # ---- where: indices, without gradient
 
 
