@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
+import retrograd.nn  # declares primitives of its own
 from retrograd.autograd.primitive import REGISTRY, Primitive
 from retrograd.backends import CPU
 from retrograd.viz.graph import in_order, origin
@@ -23,6 +24,7 @@ ELSEWHERE = {
     "cleared": "the gradient of that",
     "replaced": "recorded by copy_, fill_ and assignment: test_inplace.py, test_indexing.py",
     "to_device": "between two devices: test_conversion.py",
+    "gate": "the backward hooks of modules: tests/nn/test_module.py",
     "triangle_of_qr": "its rule raises, as in PyTorch: test_linalg.py",
 }
 """Primitives that no function of tensors on one device reaches, and where they are tested."""
