@@ -209,11 +209,12 @@ def run(
     recorded: bool,
     only: set[int] | None = None,
     wanted: dict[int, Any] | None = None,
+    beyond: bool = True,
 ) -> None:
     """Replays the graph from the roots, each with its cotangent: the heart of the library.
 
-    `only` restricts it to the nodes with these numbers; what arrives at a node in `wanted` is stored there, and
-    no leaf is touched.
+    `only` restricts it to the nodes with these numbers. What arrives at a node in `wanted` is stored there, and no leaf
+    is touched; the replay goes on from such a node to others that are wanted, unless it is not to go `beyond`.
     """
     pending: dict[int, Any] = {}  # cotangent that has arrived so far, by the number of its node
     heap: list[tuple[int, Node]] = []  # the nodes that wait, highest number first
@@ -221,6 +222,8 @@ def run(
     shared: set[int] = set()  # pending cotangents that somebody else also holds
     for node, g in roots:
         seq = node.seq
+        if only is not None and seq not in only:
+            continue
         if seq in pending:
             pending[seq] = pending[seq] + g
         else:
@@ -238,9 +241,11 @@ def run(
         if wanted is not None and seq in wanted:
             own = recorded or (seq not in shared and g.base is None)
             wanted[seq] = g if own else backend_of_array[g.__class__].copy(g)
+            if not (beyond and leads_to(node, only)):
+                continue  # what the node has saved stays for a later pass
         if node.__class__ is AccumulateGrad:
             if wanted is None:
-                node.accumulate(g, seq not in shared and g.base is None)  # type: ignore[attr-defined]
+                node.accumulate(g, seq not in shared and g.base is None)
             continue
         xp = backend_of_array.get(g.__class__)
         gs = node.backward_recorded(g, xp, keep) if recorded else node.backward(g, xp, keep)
@@ -266,6 +271,11 @@ def run(
                 if gp is g:
                     shared.add(above)
                 heappush(heap, (-above, parent))
+
+
+def leads_to(node: Node, only: set[int] | None) -> bool:
+    """Whether a parent of the node is among these."""
+    return only is None or any(p is not None and p.seq in only for p in node.parents)
 
 
 def fit(g: Any, parent: Node, node: Node) -> Any:
@@ -314,7 +324,9 @@ def seed(output: Tensor, gradient: Any) -> Any:
                 f"grad can be implicitly created only for scalar outputs, not for shape {output.shape}; pass gradient="
             )
         xp = namespace(output)
-        return make(xp.ones(output.shape, dtype=output.dtype) if output.shape else xp.asarray(1, dtype=output.dtype)[()])
+        return make(
+            xp.ones(output.shape, dtype=output.dtype) if output.shape else xp.asarray(1, dtype=output.dtype)[()]
+        )
     if not isinstance(gradient, Tensor):
         raise TypeError(f"gradient must be a Tensor or None, got {type(gradient).__name__}")
     if gradient.shape != output.shape:
@@ -344,7 +356,7 @@ def backward(
     """Adds to the `.grad` of every leaf the gradient of the tensors' sum (weighted by `grad_tensors`).
 
     The graph's saved values are dropped on the way unless `retain_graph` (by default `create_graph`). With `inputs`
-    only those leaves, or tensors that retain their gradient, receive one.
+    only those tensors receive a gradient, leaves or not.
     """
     outputs = listed(tensors)
     gradients = (
@@ -353,17 +365,28 @@ def backward(
         else ([grad_tensors] if isinstance(grad_tensors, Tensor) else list(grad_tensors))
     )
     keep = create_graph if retain_graph is None else retain_graph
-    only = None
-    if inputs is not None:
-        targets = listed(inputs)
-        if not targets:
-            raise RuntimeError("inputs argument to backward cannot be empty")
-        only = between(outputs, {node_of(t).seq for t in targets})
+    targets = None if inputs is None else {node_of(t).seq: t for t in listed(inputs)}
+    if targets is not None and not targets:
+        raise RuntimeError("inputs argument to backward cannot be empty")
+    wanted: dict[int, Any] | None = None if targets is None else dict.fromkeys(targets)
+    only = None if targets is None else between(outputs, set(targets))
     before, state.grad = state.grad, create_graph
     try:
-        run(start(outputs, gradients, create_graph), keep, create_graph, only)
+        run(start(outputs, gradients, create_graph), keep, create_graph, only, wanted)
+        for seq, tensor in (targets or {}).items():
+            if wanted is not None and wanted[seq] is not None:
+                give(tensor, wanted[seq])
     finally:
         state.grad = before
+
+
+def give(tensor: Tensor, g: Any) -> None:
+    """Adds a gradient to a tensor's `.grad`, unless a hook that retains it has done so."""
+    node = node_of(tensor)
+    if isinstance(node, AccumulateGrad):
+        node.accumulate(g, owned=True)
+    elif not any(isinstance(hook, RetainGrad) for hook in node.hooks or ()):
+        RetainGrad(tensor)(g if isinstance(g, Tensor) else make(g))
 
 
 def grad(
