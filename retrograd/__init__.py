@@ -38,7 +38,7 @@ globals().update(FUNCTIONS)
 
 __version__ = "0.1.0"
 
-ROOMS = ("cli", "cuda", "data", "distributed", "func", "io", "linalg", "nn", "optim", "viz")
+ROOMS = ("cli", "cuda", "data", "distributed", "func", "io", "linalg", "nn", "optim", "utils", "viz")
 """Submodules that are imported when they are first named: `rg.nn` needs no import of its own."""
 
 __all__ = [

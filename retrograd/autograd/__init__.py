@@ -1,6 +1,6 @@
 """Automatic differentiation: Tensor, the graph and its replay, the primitives, and what is built from them."""
 
-from retrograd.autograd import methods, ops
+from retrograd.autograd import functional, methods, ops
 from retrograd.autograd.function import Function
 from retrograd.autograd.gradcheck import gradcheck, gradgradcheck
 from retrograd.autograd.graph import backward, grad
@@ -23,6 +23,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
