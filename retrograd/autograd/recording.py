@@ -207,7 +207,12 @@ def variadic_recorder(p: Primitive) -> Callable[..., Any]:
 
     def record(*tensors: Any, **static: Any) -> Any:
         static = {**p.static, **static}
-        operands, arrays, kernel = coerce(p, *tensors)
+        try:
+            operands: Any = tensors
+            arrays = [t._array for t in tensors]
+            kernel = p.kernels[arrays[0].__class__]
+        except (AttributeError, IndexError):
+            operands, arrays, kernel = coerce(p, *tensors)
         if p.promotes and len({a.dtype for a in arrays}) > 1:
             arrays = list(promote(*arrays))
         try:

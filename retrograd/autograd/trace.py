@@ -7,10 +7,12 @@ import sys
 __all__ = ["user_line"]
 
 
+_INSIDE = __name__.partition(".")[0] + "."
+
+
 def user_line() -> str:
     """File and line of the innermost frame outside the library."""
-    frame = sys._getframe(1)
-    package = __name__.partition(".")[0]
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__", "").startswith(_INSIDE) and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

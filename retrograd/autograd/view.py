@@ -25,6 +25,7 @@ __all__ = [
     "as_view",
     "as_views",
     "changed_in_place",
+    "memory",
     "overwrite",
     "prepare",
     "rehome",
@@ -107,8 +108,12 @@ def prepare(tensor: Tensor, *operands: Any) -> bool:
     if not state.grad:
         return False
     base = getattr(tensor, "_base", tensor)
-    if tensor._node is None and base._node is None and all(getattr(o, "_node", None) is None for o in operands):
-        return False
+    if tensor._node is None and base._node is None:
+        for operand in operands:
+            if getattr(operand, "_node", None) is not None:
+                break
+        else:
+            return False
     if tensor._node.__class__ is AccumulateGrad:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     if base._node.__class__ is AccumulateGrad:
@@ -135,12 +140,20 @@ def writable(tensor: Tensor, uniform: bool = False) -> Any:
             "unsupported operation: more than one element of the written-to tensor refers to a single memory "
             "location. Please clone() the tensor before performing the operation."
         )
-    if getattr(array.flags, "writeable", True):
-        return array
-    if not getattr(tensor, "_base", tensor)._array.flags.writeable:
+    array = memory(tensor)
+    if not getattr(array.flags, "writeable", True):
         raise RuntimeError(
             "the memory of this tensor is read-only, so it cannot be changed in place; clone() it first."
         )
+    return array
+
+
+def memory(tensor: Tensor) -> Any:
+    """The tensor's array, without the mark against writing that NumPy puts on some views of writable memory."""
+    array = tensor.array
+    base = getattr(tensor, "_base", None)
+    if base is None or getattr(array.flags, "writeable", True) or not base._array.flags.writeable:
+        return array
     return namespace(tensor).writable(array)
 
 

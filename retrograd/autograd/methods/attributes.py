@@ -14,6 +14,7 @@ from retrograd.autograd.graph import AccumulateGrad, Hook, Node, RemovableHandle
 from retrograd.autograd.methods.arguments import dimension
 from retrograd.autograd.methods.registry import method, public
 from retrograd.autograd.tensor import Tensor, make, namespace
+from retrograd.autograd.view import memory
 from retrograd.backends import Device, backend_of, device_of
 
 __all__: list[str] = []
@@ -130,7 +131,7 @@ def _is_view(self: Tensor) -> bool:
 
 def detach(self: Tensor) -> Tensor:
     """The same memory, cut from the graph: changes in place are seen by both, gradients do not pass."""
-    return make(self.array, None, self._stamp)
+    return make(memory(self), None, self._stamp)
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -149,7 +150,7 @@ def clone(self: Tensor) -> Tensor:
 
 def _get_data(self: Tensor) -> Tensor:
     """The same memory without graph and without version checks. Assigned, it replaces the array, not the leaf."""
-    return make(self.array)
+    return make(memory(self))
 
 
 def _set_data(self: Tensor, data: Tensor) -> None:

@@ -15,7 +15,7 @@ from retrograd.autograd.methods.registry import FUNCTIONS, in_place, method
 from retrograd.autograd.modes import enable_grad
 from retrograd.autograd.ops.indexing import assign
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.autograd.view import prepare, rehome, touch
+from retrograd.autograd.view import prepare, rehome, touch, writable
 from retrograd.backends import device_of
 
 __all__ = ["register"]
@@ -97,9 +97,11 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
-    _check_broadcast(src, self, "copy_")
-    if src is not self:
-        assign(self, _moved(src, self), "copy_")
+    if src is self:
+        return self
+    if src.shape != self.shape:
+        _check_broadcast(src, self, "copy_")
+    assign(self, _moved(src, self), "copy_")
     return self
 
 
@@ -117,7 +119,11 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 def zero_(self: Tensor) -> Tensor:
     """Sets every element to zero."""
-    assign(self, _like(self, 0), "zero_")
+    if prepare(self):
+        assign(self, _like(self, 0), "zero_")
+    else:
+        namespace(self).setitem(writable(self, uniform=True), ..., 0)
+        touch(self, "zero_")
     return self
 
 

@@ -44,6 +44,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     given = _listed(tensors, "cat")
     if not given:
         raise ValueError("cat(): expected a non-empty list of Tensors")
+    shape = given[0].shape
+    if len(shape) > 1 and all(x.shape == shape for x in given):
+        return xp.concat(*given, axis=dimension(dim, len(shape)))  # type: ignore[no-any-return]
     for i, x in enumerate(given):
         if x.ndim == 0:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack()")

@@ -61,7 +61,7 @@ def in_place(
 
 def written(ufunc: str, tensor: Tensor, *operands: Any) -> bool:
     """Writes the result of a backend's function straight into the tensor's array, where nothing stands against it."""
-    if state.grad and (prepare(tensor, *operands)):
+    if state.grad and prepare(tensor, *operands):
         return False
     array = writable(tensor)
     values = []

@@ -76,6 +76,8 @@ def _reshape(input: Tensor, shape: Any) -> Tensor:
 
 def reshape(self: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape, one length of which may be -1; a view where the layout allows it."""
+    if len(shape) > 1 and min(shape) >= 0:  # what does not fit, the backend says
+        return xp.reshape(self, shape=shape)  # type: ignore[no-any-return]
     return xp.reshape(self, shape=inferred(lengths(shape), self._array.size))  # type: ignore[no-any-return]
 
 

@@ -15,7 +15,7 @@ from retrograd.autograd.ops.index_parts import normalized
 from retrograd.autograd.ops.inplace import replaced
 from retrograd.autograd.primitive import nondifferentiable, primitive
 from retrograd.autograd.tensor import Stamp, Tensor, make, namespace
-from retrograd.autograd.view import apply, changed_in_place, prepare, writable
+from retrograd.autograd.view import apply, changed_in_place, prepare, touch, writable
 from retrograd.backends import backend_of_array, device_of
 
 
@@ -285,6 +285,20 @@ def split(x: Tensor, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...] | None, Pl
     return None if whole and advanced else (*view, ...), Places(tuple(places), stamps) if advanced else None
 
 
+def is_basic(parts: tuple[Any, ...]) -> bool:
+    """Whether an index is made of integers, full or contiguous slices, None and Ellipsis alone."""
+    for part in parts:
+        kind = part.__class__
+        if (
+            kind is not int
+            and part is not None
+            and part is not Ellipsis
+            and (kind is not slice or part.step is not None)
+        ):
+            return False
+    return True
+
+
 def setitem(x: Tensor, index: Any, value: Any) -> None:
     """x[index] = value, in place and recorded; a duplicate index takes the last of its values.
 
@@ -294,6 +308,11 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     """
     value = _value(x, value)
     parts = index if index.__class__ is tuple else (index,)
+    related = getattr(value, "_base", None) is getattr(x, "_base", x)
+    if not related and is_basic(parts) and x.array.flags.c_contiguous and not prepare(x, value):
+        write(writable(x), (*parts, ...) if Ellipsis not in parts else parts, value._array, x)
+        touch(x, "__setitem__")
+        return
     view, places = split(x, parts)
     target = x if view is None else slice_view(x, index=view)
     if places is None:
@@ -331,7 +350,7 @@ def write(array: Any, index: Any, value: Any, target: Tensor) -> None:
     """array[index] = value. RuntimeError when the shapes do not fit."""
     try:
         namespace(target).setitem(array, index, value)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise RuntimeError(
             f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to the indexing result "
             f"in a tensor of shape {list(array.shape)} ({error})"
