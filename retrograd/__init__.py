@@ -32,6 +32,7 @@ from retrograd.autograd.promotion import get_default_dtype, promote_types, resul
 from retrograd.backends import Device as device
 from retrograd.backends import get_default_device, set_default_device
 from retrograd.backends.flags import are_deterministic_algorithms_enabled, use_deterministic_algorithms
+from retrograd.func import vmap
 
 globals().update(DTYPES)
 globals().update(FUNCTIONS)
@@ -70,6 +71,7 @@ __all__ = [
     "set_grad_enabled",
     "set_printoptions",
     "use_deterministic_algorithms",
+    "vmap",
     *DTYPES,
     *FUNCTIONS,
 ]

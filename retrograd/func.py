@@ -35,13 +35,12 @@ class Inputs:
     def __init__(self, nest: Any, name: str) -> None:
         self.recording = state.grad
         given, self.form = flatten(nest)
+        no_tensor, no_float = (RuntimeError, ValueError) if name == "jvp" else (ValueError, RuntimeError)
         for t in given:
             if not isinstance(t, Tensor):
-                raise RuntimeError(
-                    f"{name}: can only differentiate by Tensors, got an input of type {type(t).__name__}"
-                )
+                raise no_tensor(f"{name}: can only differentiate by Tensors, got an input of type {type(t).__name__}")
             if t.dtype.kind != "f":
-                raise RuntimeError(f"{name}: only Tensors of floating point dtype can require gradients, got {t.dtype}")
+                raise no_float(f"{name}: only Tensors of floating point dtype can require gradients, got {t.dtype}")
         self.tracked = state.grad and any(t._node is not None for t in given)
         fresh = [ops.copy(t) if state.grad and t._node is not None else leaf(t._array) for t in given]
         self.tensors = [make(t._array, t._node, t._stamp) for t in fresh]  # where they are, should `fresh` be changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import retrograd as rg
 from retrograd.autograd import functional as F
 from retrograd.autograd import gradcheck, ops
+from retrograd.autograd.tree import flatten
 from retrograd.backends import Device
 from tests.autograd.factory import host, tensor_of
 
@@ -240,3 +242,97 @@ def test_func_says_what_does_not_fit(what: str) -> None:
     kind, message, call = FUNC_ERRORS[what]
     with pytest.raises(kind, match=message):
         call(vector(1.0, 2.0))
+
+
+# ---- edges
+
+
+def test_no_outputs_give_a_jacobian_of_no_rows() -> None:
+    assert F.jacobian(lambda x: x[:0] * 2, rg.ones(3)).shape == (0, 3)
+    assert rg.func.jacrev(lambda x: x[:0] * 2)(rg.ones(3)).shape == (0, 3)
+
+
+def test_products_work_inside_no_grad() -> None:
+    with rg.no_grad():
+        assert F.jacobian(lambda x: x * x, rg.tensor([3.0])).tolist() == [[6]]
+        gradient = rg.func.grad(lambda x: x * x)(rg.tensor(3.0, requires_grad=True))
+        assert gradient.item() == 6
+        assert not gradient.requires_grad
+        assert not rg.is_grad_enabled()
+
+
+def test_a_function_that_raises_leaves_recording_as_it_was() -> None:
+    def fail(x: rg.Tensor) -> rg.Tensor:
+        raise KeyError("inside")
+
+    for transform in (lambda: F.jacobian(fail, rg.ones(1)), lambda: rg.func.grad(fail)(rg.ones(()))):
+        with rg.no_grad():
+            with pytest.raises(KeyError):
+                transform()
+            assert not rg.is_grad_enabled()
+        assert rg.is_grad_enabled()
+
+
+def test_a_pullback_may_be_called_often_and_differentiated() -> None:
+    x = rg.tensor([1.0, 2.0], dtype=rg.float64)
+    _, pull = rg.func.vjp(lambda x: x**3, x)
+    assert pull(rg.ones(2, dtype=rg.float64))[0].tolist() == [3, 12]
+    assert pull(rg.ones(2, dtype=rg.float64))[0].tolist() == [3, 12]
+    v = rg.ones(2, dtype=rg.float64, requires_grad=True)
+    (g,) = pull(v)
+    assert rg.autograd.grad(g.sum(), v)[0].tolist() == [3, 12]
+
+
+def test_a_change_in_place_inside_a_function_does_not_reach_its_argument() -> None:
+    x = rg.tensor([1.0, 2.0])
+    gradient = rg.func.grad(lambda x: x.clone().mul_(3).sum())(x)
+    assert (gradient.tolist(), x.tolist()) == ([3, 3], [1, 2])
+
+
+UNSUPPORTED: dict[str, Callable[[], Any]] = {
+    "vectorize": lambda: F.jacobian(lambda x: x, rg.ones(2), vectorize=True),
+    "forward mode": lambda: F.jacobian(lambda x: x, rg.ones(2), strategy="forward-mode"),
+    "vectorized hessian": lambda: F.hessian(lambda x: x.sum(), rg.ones(2), vectorize=True),
+    "chunks of jacrev": lambda: rg.func.jacrev(lambda x: x, chunk_size=2),
+    "chunks of vmap": lambda: rg.func.vmap(lambda x: x, chunk_size=2),
+    "randomness of jacfwd": lambda: rg.func.jacfwd(lambda x: x, randomness="same"),
+}
+
+
+@pytest.mark.parametrize("call", UNSUPPORTED.values(), ids=UNSUPPORTED.keys())
+def test_what_is_not_supported_raises(call: Callable[[], Any]) -> None:
+    with pytest.raises(NotImplementedError, match="not supported; leave"):
+        call()
+
+
+def test_vmap_over_no_samples_keeps_the_shape_of_one() -> None:
+    assert rg.vmap(lambda row: row @ row, out_dims=0)(rg.ones(0, 3)).shape == (0,)
+    assert rg.vmap(lambda row: row * 2, out_dims=1)(rg.ones(0, 3)).shape == (3, 0)
+
+
+def test_vmap_hands_back_what_all_samples_share() -> None:
+    doubled, name = rg.vmap(lambda x: (x * 2, "doubled"), out_dims=(0, None))(rg.ones(3))
+    assert (doubled.tolist(), name) == ([2, 2, 2], "doubled")
+    with pytest.raises(ValueError, match="differs between samples"):
+        rg.vmap(lambda x: x, out_dims=None)(rg.arange(3.0))
+
+
+def test_vmap_refuses_draws_unless_told_how_and_leaves_the_stream_untouched() -> None:
+    rg.manual_seed(0)
+    first = rg.rand(1).item()
+    rg.manual_seed(0)
+    with pytest.raises(RuntimeError, match="randomness"):
+        rg.vmap(lambda x: x + rg.rand(()))(rg.ones(2))
+    assert rg.rand(1).item() == first
+    same = rg.vmap(lambda x: x + rg.rand(()), randomness="same")(rg.zeros(3)).tolist()
+    different = rg.vmap(lambda x: x + rg.rand(()), randomness="different")(rg.zeros(3)).tolist()
+    assert len(set(same)) == 1
+    assert len(set(different)) == 3
+
+
+def test_nests_come_apart_and_together() -> None:
+    nest = {"a": (1, [2, {"b": 3}]), "c": ()}
+    leaves, form = flatten(nest)
+    assert leaves == [1, 2, 3]
+    assert form.built(leaves) == nest
+    assert str(form) == "{'a': (*, [*, {'b': *}]), 'c': ()}"
