@@ -25,6 +25,7 @@ __all__ = [
     "as_view",
     "as_views",
     "changed_in_place",
+    "leave_views",
     "memory",
     "overwrite",
     "prepare",
@@ -252,6 +253,19 @@ def _views_of(base: Tensor) -> Iterator[Tensor]:
         view = reference()
         if view is not None:
             yield view
+
+
+def leave_views(tensor: Tensor) -> None:
+    """Before a tensor takes another storage: its views stay with the old one, and it is a view of nothing itself."""
+    views = list(_views_of(tensor))
+    if views:
+        old = make(tensor._array, tensor._node, tensor._stamp)
+        old._views = [ref(view) for view in views]
+        for view in views:
+            view._base = old
+    for name in ("_base", "_refusal", "_replay", "_views"):
+        if hasattr(tensor, name):
+            delattr(tensor, name)
 
 
 def rehome(tensor: Tensor, old: Tensor, view: Tensor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
 
 import numpy as np
@@ -222,16 +221,23 @@ def test_dead_views_are_forgotten():
     assert len(x._views) < 20
 
 
-def test_many_writes_into_a_buffer_cost_the_same_each():
-    def seconds(count: int) -> float:
-        x = rg.zeros(64, requires_grad=True) * 1
-        start = time.perf_counter()
-        for i in range(count):
-            x[i % 64] = x[(i + 1) % 64] * 0.5
-        return time.perf_counter() - start
+def test_a_buffer_forgets_the_views_through_which_it_was_written():
+    x = rg.zeros(64, requires_grad=True) * 1
+    for i in range(2000):
+        x[i % 64] = x[(i + 1) % 64] * 0.5
+    assert len(getattr(x, "_views", ())) < 64  # so that each write costs the same
 
-    seconds(200)
-    assert min(seconds(2000) for _ in range(3)) < 30 * min(seconds(200) for _ in range(3))
+
+def test_views_stay_with_the_old_storage_when_data_is_replaced(device):
+    base = tensor_of(np.zeros(4), device, gradient=False)
+    view = base[1:3]
+    w = tensor_of(np.array(5.0), device)
+    base.data = tensor_of(np.ones(4), device, gradient=False)
+    view.mul_(w)
+    assert not base.requires_grad
+    np.testing.assert_array_equal(host(base), np.ones(4))
+    view.sum().backward()
+    assert w.grad.item() == 0
 
 
 def test_the_gradient_of_a_view_of_a_number(device):

@@ -14,7 +14,7 @@ from retrograd.autograd.graph import AccumulateGrad, Hook, Node, RemovableHandle
 from retrograd.autograd.methods.arguments import dimension
 from retrograd.autograd.methods.registry import method, public
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.autograd.view import memory
+from retrograd.autograd.view import leave_views, memory
 from retrograd.backends import Device, backend_of, device_of
 
 __all__: list[str] = []
@@ -158,11 +158,9 @@ def _set_data(self: Tensor, data: Tensor) -> None:
         raise TypeError(f"data must be a Tensor, got {type(data).__name__}")
     if self._node is not None and data.dtype.kind not in "fc":
         raise RuntimeError(f"data of a tensor that requires grad must have a floating point dtype, got {data.dtype}")
+    leave_views(self)
     self._array = data.array
     self._stamp = list(self._stamp)  # what was saved keeps the old array, which later changes do not reach
-    for name in ("_base", "_refusal", "_replay", "_views"):
-        if hasattr(self, name):
-            delattr(self, name)
     node = self._node
     if isinstance(node, AccumulateGrad) and (node.shape, node.dtype) != (self.shape, self.dtype):
         self._node = AccumulateGrad(self)
