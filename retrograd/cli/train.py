@@ -156,7 +156,7 @@ def draw_curves(path: Path, metrics: dict[str, Any]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    figure.suptitle(f"{metrics['model']} on {metrics['data']}: test accuracy {metrics['test_accuracy']:.2%}")
+    figure.suptitle(f"{metrics['model']} on {Path(metrics['data']).name}: test accuracy {metrics['test_accuracy']:.2%}")
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(metrics["train_loss"]) + 1)
     left.plot(epochs, metrics["train_loss"], marker=".")
