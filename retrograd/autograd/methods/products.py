@@ -273,7 +273,7 @@ def trace(input: Tensor) -> Tensor:
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
     """p-norms of all differences: x1 (*, n, d) and x2 (*, m, d) give (*, n, m).
 
-    The gradient of a zero distance is 0, as in PyTorch. Distances are always computed from the differences, the most
+    All derivatives of a zero distance are taken as 0. Distances are always computed from the differences, the most
     accurate of the ways that `compute_mode` chooses from, so it takes PyTorch's three values and changes nothing.
     """
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
@@ -288,7 +288,7 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     differences = ops.subtract(ops.expand_dims(x1, axis=-2), ops.expand_dims(x2, axis=-3))
     if not x1.shape[-1]:
         return ops.sum(differences, axis=-1)  # type: ignore[no-any-return]
-    return ops.vector_norm(differences, ord=p, axis=-1)  # type: ignore[no-any-return]
+    return ops.vector_norm(differences, ord=p, axis=-1, flat_at_zero=True)  # type: ignore[no-any-return]
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from retrograd.autograd.primitive import primitive
+from retrograd.autograd.tensor import Tensor
 
 
 def mT(xp: Any, x: Any) -> Any:
@@ -148,7 +149,9 @@ def rows(xp: Any, x: Any) -> Any:
 
 
 @primitive(name="LinalgVectorNorm")
-def vector_norm(xp: Any, x: Any, *, ord: float, axis: Any = None, keepdims: bool = False) -> Any:
+def vector_norm(
+    xp: Any, x: Any, *, ord: float, axis: Any = None, keepdims: bool = False, flat_at_zero: bool = False
+) -> Any:
     """(Σ |x|ᵖ)^(1/p) over the axes; the largest |x| for p = ∞, the smallest for −∞, the count of nonzeros for 0."""
     if x.dtype.char == "e":  # the squares of halves overflow
         wide = vector_norm.primitive.forward(xp, xp.astype(x, "float32"), ord=ord, axis=axis, keepdims=keepdims)
@@ -166,8 +169,11 @@ def vector_norm(xp: Any, x: Any, *, ord: float, axis: Any = None, keepdims: bool
 
 
 @vector_norm.vjp
-def _(xp: Any, g: Any, x: Any, out: Any, ord: float, axis: Any, keepdims: bool) -> Any:
-    """Where the norm is 0, or an element is 0 and the power below 2, the subgradient is 0, as in PyTorch."""
+def _(xp: Any, g: Any, x: Any, out: Any, ord: float, axis: Any, keepdims: bool, flat_at_zero: bool) -> Any:
+    """Where the norm is 0, or an element is 0 and the power below 2, the subgradient is 0, as in PyTorch.
+
+    A second derivative does not exist there: it is NaN, unless the norm is to be `flat_at_zero`.
+    """
     if ord == 0:
         return xp.new_zeros(g, shape=x.shape)
     if not keepdims:
@@ -179,10 +185,11 @@ def _(xp: Any, g: Any, x: Any, out: Any, ord: float, axis: Any, keepdims: bool) 
         return (g / xp.sum(reached, axis=axis, keepdims=True)) * xp.sign(x) * reached
     vanishes = out == 0
     norm = xp.where(vanishes, 1.0, out)
+    again = isinstance(g, Tensor) and not flat_at_zero  # then 0/0 must be seen when the result is differentiated
     if ord == 2:
-        return x * xp.where(vanishes, 0.0, g / norm)
+        return g * xp.where(vanishes, 0.0, x / out) if again else x * xp.where(vanishes, 0.0, g / norm)
     at_zero = x == 0
-    powers = xp.where(at_zero, 1.0, xp.abs(x)) ** (ord - 1)
+    powers = (xp.abs(x) if again and ord < 2 else xp.where(at_zero, 1.0, xp.abs(x))) ** (ord - 1)
     return xp.where(at_zero, 0.0, xp.sign(x) * powers) * xp.where(vanishes, 0.0, g * norm ** (1 - ord))
 
 
