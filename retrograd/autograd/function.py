@@ -53,11 +53,6 @@ class FunctionCtx(Node):
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps inputs, outputs or other Tensors for backward; changing one of them in place makes backward raise."""
-        for i, tensor in enumerate(tensors):
-            if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but argument {i} is of type {type(tensor).__name__}"
-                )
         self._to_save = tensors
 
     @property
@@ -152,7 +147,11 @@ class FunctionCtx(Node):
 
     def _number(self, outputs: Sequence[Any], results: Sequence[Any]) -> None:
         """Turns what is to be saved into records; an output becomes its number."""
-        for tensor in self._to_save:
+        for i, tensor in enumerate(self._to_save):
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {i} is of type {type(tensor).__name__}"
+                )
             place = next((i for i, out in enumerate(outputs) if out is tensor), None) if tensor is not None else None
             if tensor is None:
                 self._saved.append(None)
@@ -177,7 +176,7 @@ class FunctionCtx(Node):
 
     def _called(self, g: Any, keep: bool) -> Sequence[Tensor | None]:
         try:
-            found = self.function.backward(self, *self._incoming(g))
+            found = self.function.rule()(self, *self._incoming(g))
         finally:
             if self._saved and not keep:
                 self._saved, self._state = [], "freed"
@@ -213,7 +212,7 @@ class FunctionCtx(Node):
             if g is None:
                 continue
             if not isinstance(g, Tensor):
-                raise TypeError(
+                raise RuntimeError(
                     f"{self.name()} returned a {type(g).__name__} at position {i}; it must be a Tensor or None"
                 )
             if parent is None and not self._is_tensor[i]:
@@ -279,6 +278,20 @@ class Function(metaclass=FunctionMeta):
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
             "backward mode AD."
+        )
+
+    vjp = backward
+    """The other name of `backward`: a subclass defines one of the two."""
+
+    @classmethod
+    def rule(cls) -> Callable[..., Any]:
+        """The backward of the user."""
+        if cls.vjp is Function.vjp:
+            return cls.backward
+        if cls.backward is Function.backward:
+            return cls.vjp
+        raise RuntimeError(
+            f"{cls.__name__}: both 'backward' and 'vjp' are implemented, which are one thing; implement one of them."
         )
 
     @classmethod

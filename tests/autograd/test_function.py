@@ -296,7 +296,7 @@ BAD = {
         RuntimeError,
         "different from None at position 2",
     ),
-    "no Tensor": (returning(1.0, None), TypeError, "must be a Tensor or None"),
+    "no Tensor": (returning(1.0, None), RuntimeError, "must be a Tensor or None"),
 }
 
 
