@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,14 +122,16 @@ class Constant:
         self._array = number
 
 
-def coerce(primitive: Primitive, *operands: Any) -> tuple[list[Any], list[Any], Any]:
+NUMBER: Constant = Constant(None)
+"""Stands for every number whose value is at hand."""
+
+
+def coerce(primitive: Primitive, *operands: Any) -> tuple[Sequence[Any], Sequence[Any], Any]:
     """Operands of which some are not Tensors: as Tensors or Constants, their arrays, and the forward to call."""
-    if len(operands) == 2 and len(primitive.promotes) == 2:  # a floating Tensor and a number: by far the most frequent
+    if len(operands) == len(primitive.promotes) == 2:  # 1 - x and 1 / x need no more
         x, y = operands
-        if (y.__class__ is float or y.__class__ is int) and isinstance(x, Tensor) and x._array.dtype.kind == "f":
-            return [x, Constant(y)], [x._array, y], primitive.kernels[x._array.__class__]
         if (x.__class__ is float or x.__class__ is int) and isinstance(y, Tensor) and y._array.dtype.kind == "f":
-            return [Constant(x), y], [x, y._array], primitive.kernels[y._array.__class__]
+            return (NUMBER, y), (x, y._array), primitive.kernels[y._array.__class__]
     tensors = [operand if isinstance(operand, Tensor) else _operand(primitive, operand) for operand in operands]
     names = [str(primitive.variadic)] * len(tensors) if primitive.variadic else primitive.inputs
     if not any(isinstance(operand, Tensor) for operand in operands):

@@ -14,7 +14,7 @@ import numpy as np
 
 from retrograd.autograd.graph import Node, Parts, Pick
 from retrograd.autograd.modes import state
-from retrograd.autograd.promotion import coerce, explain, floating, promote
+from retrograd.autograd.promotion import NUMBER, coerce, explain, floating, promote
 from retrograd.autograd.tensor import Tensor, clock, make
 from retrograd.autograd.trace import user_line
 from retrograd.autograd.view import as_view
@@ -39,14 +39,7 @@ def recorder_source(p: Primitive) -> str:
     parents = [f"{n}_p" for n in p.inputs if n in p.needs]
     passed = "".join(f", {n}={n}" for n in p.static)
     lines = [f"def {p.name}({signature(p)}):", "    try:"]
-    lines += [f"        {n}_a = {n}._array" for n in p.inputs]
-    if p.view:
-        lines.append(f"        if isinstance({first}_a, generic): {first}_a = {first}.array")
-    lines.append(f"        kernel = kernels[{first}_a.__class__]")
-    if p.promotes:
-        mixed = ", ".join(f"{n}_a" for n in p.promotes)
-        differ = " or ".join(f"{p.promotes[0]}_a.dtype is not {n}_a.dtype" for n in p.promotes[1:])
-        lines.append(f"        if {differ}: {mixed} = promote({mixed})")
+    lines += ["        " + line for line in unwrapping_lines(p)]
     lines.append("    except AttributeError:")
     lines.append(f"        ({operands},), ({arrays},), kernel = coerce(primitive, {operands})")
     lines += [f"    {n}_p = {n}._node" for n in p.inputs if n in p.needs]
@@ -80,6 +73,33 @@ def signature(p: Primitive) -> str:
     empty = inspect.Parameter.empty
     static = [n if default is empty else f"{n}=default_{n}" for n, default in p.static.items()]
     return ", ".join([*p.inputs, *(["*", *static] if static else [])])
+
+
+def unwrapping_lines(p: Primitive) -> list[str]:
+    """The arrays of the inputs and the forward to call; AttributeError where an input is not a Tensor.
+
+    With two inputs of common dtype the second may be a number: the most frequent of what is not a Tensor.
+    """
+    first, second = p.inputs[0], p.inputs[-1]
+    lines = [f"{n}_a = {n}._array" for n in p.inputs]
+    if p.view:
+        lines.append(f"if isinstance({first}_a, generic): {first}_a = {first}.array")
+    lines.append(f"kernel = kernels[{first}_a.__class__]")
+    if p.promotes:
+        mixed = ", ".join(f"{n}_a" for n in p.promotes)
+        differ = " or ".join(f"{p.promotes[0]}_a.dtype is not {n}_a.dtype" for n in p.promotes[1:])
+        lines.append(f"if {differ}: {mixed} = promote({mixed})")
+    if len(p.inputs) == len(p.promotes) == 2:
+        return [
+            f"if {second}.__class__ in NUMBERS:",
+            f"    {first}_a = {first}._array",
+            f"    if {first}_a.dtype.kind != 'f': raise AttributeError",
+            f"    kernel = kernels[{first}_a.__class__]",
+            f"    {second}_a, {second} = {second}, NUMBER",
+            "else:",
+            *["    " + line for line in lines],
+        ]
+    return lines
 
 
 def saving_lines(p: Primitive) -> list[str]:
@@ -209,12 +229,12 @@ def variadic_recorder(p: Primitive) -> Callable[..., Any]:
         static = {**p.static, **static}
         try:
             operands: Any = tensors
-            arrays = [t._array for t in tensors]
+            arrays: Any = [t._array for t in tensors]
             kernel = p.kernels[arrays[0].__class__]
         except (AttributeError, IndexError):
             operands, arrays, kernel = coerce(p, *tensors)
         if p.promotes and len({a.dtype for a in arrays}) > 1:
-            arrays = list(promote(*arrays))
+            arrays = promote(*arrays)
         try:
             array = kernel(*arrays, **static)
         except Exception as error:
@@ -246,7 +266,7 @@ def variadic_recorder(p: Primitive) -> Callable[..., Any]:
 
 def _value_to_save(p: Primitive, name: str, arrays: Any, out: Any, static: dict[str, Any]) -> Any:
     if name == p.variadic:
-        return arrays
+        return list(arrays)
     if name in ("shapes", "dtypes"):
         return [getattr(a, name[:-1]) for a in arrays]
     return out if name == "out" else static[name]
@@ -282,6 +302,8 @@ def variadic_backward(recorded: bool) -> Callable[..., Any]:
 SCOPE: dict[str, Any] = {
     "__name__": "retrograd.autograd.ops",
     "NEVER": NEVER,
+    "NUMBER": NUMBER,
+    "NUMBERS": frozenset((float, int)),
     "Tensor": Tensor,
     "as_view": as_view,
     "backend_of_array": backend_of_array,

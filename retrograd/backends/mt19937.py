@@ -82,7 +82,7 @@ class MersenneTwister:
                 record["cached_normal"], record["has_cached_normal"] = self._cached_normal, 1
         return np.frombuffer(record.tobytes(), np.uint8).copy()
 
-    def set_state(self, state: NDArray[Any]) -> Self:
+    def set_state(self, state: Any) -> Self:
         """Continue where `get_state` was called, here or in PyTorch, and return this generator.
 
         state: uint8, shape (5056,). Raises TypeError for another dtype, RuntimeError for anything that is no state;
