@@ -10,6 +10,7 @@ input, casting it to the input's dtype, skipping inputs that need none, accumula
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
@@ -60,7 +61,7 @@ class Node:
         """The nodes of the inputs, each with the number of its output that was used."""
         return tuple((n.source, n.index) if isinstance(n, Pick) else (n, 0) for n in self.parents)
 
-    def register_hook(self, hook: Hook) -> RemovableHandle:
+    def add_hook(self, hook: Hook) -> RemovableHandle:
         """Calls `hook(grad)` with the gradient of this node's output before its rule; it may return another."""
         if self.hooks is None:
             self.hooks = []
@@ -69,6 +70,10 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
+
+
+accumulating = threading.RLock()
+"""Held while a leaf's gradient changes: two threads may reach the same leaf."""
 
 
 class AccumulateGrad(Node):
@@ -92,20 +97,25 @@ class AccumulateGrad(Node):
     def accumulate(self, g: Any, owned: bool) -> None:
         """`leaf.grad += g`; the first arrival becomes the gradient itself when nobody else holds it."""
         leaf = self.leaf()
-        if leaf is None:
+        if leaf is None or leaf._node is None:  # nobody holds it any more, or it has ceased to require a gradient
             return
-        old = getattr(leaf, "_grad", None)
-        if isinstance(g, Tensor):
-            ops = namespace_of_tensors()
-            leaf._grad = ops.copy(g) if old is None else ops.add(old, g)
-        elif old is None:
-            leaf._grad = make(g if owned else backend_of_array[g.__class__].copy(g))
-        elif old._array.__class__ is g.__class__ and old._node is None and hasattr(g, "flags"):
-            old._array += g
-            old._stamp[0] = next(clock)
-        else:
-            leaf._grad = make(backend_of_array[g.__class__].add(old._array, g))
-        for hook in self.after or ():
+        with accumulating:
+            old = getattr(leaf, "_grad", None)
+            if isinstance(g, Tensor):
+                ops = namespace_of_tensors()
+                leaf._grad = ops.copy(g) if old is None else ops.add(old, g)
+            elif old is None:
+                leaf._grad = make(g if owned else backend_of_array[g.__class__].copy(g))
+            elif (
+                old._node is None
+                and old._array.__class__ is g.__class__
+                and getattr(old._array.flags, "writeable", True)
+            ):
+                old._array += g
+                old._stamp[0] = next(clock)
+            else:
+                leaf._grad = make(backend_of_array[g.__class__].add(old._array, g))
+        for hook in list(self.after or ()):
             hook(leaf)
 
 
@@ -119,7 +129,8 @@ class RetainGrad:
         tensor = self.tensor()
         if tensor is not None:
             old = getattr(tensor, "_grad", None)
-            tensor._grad = g if old is None else namespace_of_tensors().add(old, g)
+            ops = namespace_of_tensors()
+            tensor._grad = ops.copy(g) if old is None else ops.add(old, g)  # others see g too
 
 
 class Pick(Node):
@@ -245,7 +256,7 @@ def run(
                 continue  # what the node has saved stays for a later pass
         if node.__class__ is AccumulateGrad:
             if wanted is None:
-                node.accumulate(g, seq not in shared and g.base is None)
+                node.accumulate(g, not recorded and seq not in shared and g.base is None)
             continue
         xp = backend_of_array.get(g.__class__)
         gs = node.backward_recorded(g, xp, keep) if recorded else node.backward(g, xp, keep)
@@ -292,10 +303,16 @@ def run_hooks(node: Node, g: Any, recorded: bool) -> Any:
     """Lets the hooks see, and replace, the cotangent that arrived at a node."""
     for hook in list(node.hooks or ()):
         result = hook(g if recorded else make(g))
-        if result is not None:
-            if result.shape != node.shape:
-                raise RuntimeError(f"a hook changed the gradient's shape from {node.shape} to {result.shape}")
-            g = result if recorded else result._array
+        if result is None:
+            continue
+        if not isinstance(result, Tensor):
+            raise TypeError(f"a hook must return a Tensor or None, got {type(result).__name__}")
+        if (result.shape, result.dtype) != (node.shape, node.dtype):
+            raise RuntimeError(
+                f"a hook must not change the gradient's shape and dtype: they were {node.shape} {node.dtype}, "
+                f"it returned {result.shape} {result.dtype}"
+            )
+        g = result if recorded else result._array
     return g
 
 
@@ -338,12 +355,18 @@ def seed(output: Tensor, gradient: Any) -> Any:
 
 def start(outputs: Sequence[Tensor], gradients: Sequence[Any], recorded: bool) -> list[tuple[Node, Any]]:
     """Pairs of (node, cotangent) to start from."""
-    seeds = [seed(output, gradient) for output, gradient in zip(outputs, gradients, strict=True)]
-    return [(o._node, s if recorded else s._array) for o, s in zip(outputs, seeds, strict=True)]  # type: ignore[misc]
+    if len(outputs) != len(gradients):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients; give each tensor one, or None")
+    seeds = [seed(output, gradient) for output, gradient in zip(outputs, gradients)]
+    return [(o._node, s if recorded else s._array) for o, s in zip(outputs, seeds)]  # type: ignore[misc]
 
 
 def listed(tensors: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
-    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    several = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    for tensor in several:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"expected Tensors to differentiate, got {type(tensor).__name__}")
+    return several
 
 
 def backward(
@@ -413,6 +436,8 @@ def grad(
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched=True; loop over grad_outputs, or use rg.func.vmap")
     outs, ins = listed(outputs), listed(inputs)
+    if not ins:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     gradients = (
         [None] * len(outs)
         if grad_outputs is None

@@ -163,9 +163,9 @@ def test_a_seed_that_does_not_fit_raises(seed: object, kind: type[Exception]) ->
 
 
 def test_backward_of_what_requires_no_gradient_raises() -> None:
-    with pytest.raises(RuntimeError, match="does not require grad"):
+    with pytest.raises(RuntimeError, match="does not require"):
         rg.ones(1).backward()
-    with pytest.raises(RuntimeError, match="does not require grad"):
+    with pytest.raises(RuntimeError, match="does not require"):
         grad(leaf(1.0) * 1, rg.ones(1))
 
 

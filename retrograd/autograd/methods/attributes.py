@@ -225,7 +225,7 @@ def register_hook(self: Tensor, hook: Hook) -> RemovableHandle:
     """
     if self._node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    return self._node.register_hook(hook)
+    return self._node.add_hook(hook)
 
 
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
