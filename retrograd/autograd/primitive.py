@@ -88,10 +88,11 @@ class Primitive:
         outputs: bool = False,
         residuals: tuple[str, ...] = (),
         constant: bool = False,
+        heavy: tuple[str, ...] = (),
     ) -> None:
         self.name, self.forward = name, forward
         self.promotes, self.floating, self.view = promotes, floating, view
-        self.outputs, self.residuals, self.constant = outputs, residuals, constant
+        self.outputs, self.residuals, self.constant, self.heavy = outputs, residuals, constant, heavy
         self.title = f"{title or ''.join(part.capitalize() for part in name.split('_'))}Backward0"
         self.inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
@@ -101,6 +102,7 @@ class Primitive:
         self.joint: Rule | None = None
         self.needs: dict[str, list[str]] = {}
         self.saved: list[str] = []
+        self.freed: list[str] = []
         self.scope = {**SCOPE, "kernels": self.kernels, "primitive": self}
         self.record: Any
         self.record = variadic_recorder(self) if self.variadic else FunctionType(write_first.__code__, self.scope, name)
@@ -127,6 +129,8 @@ class Primitive:
         self.rules = rules
         self.needs = {n: list(r.__code__.co_varnames[2 : r.__code__.co_argcount]) for n, r in rules.items()}
         self.saved = sorted(self.wanted - {"needs", "arrived"})
+        arrays = {*self.inputs, *self.residuals, *self.heavy, "out", self.variadic}
+        self.freed = [n for n in self.saved if n in arrays]  # shapes and axes stay: PyTorch too reverses these twice
         known = {*self.inputs, *self.static, *self.residuals, "out", self.variadic}
         known |= {f"{n}_{what}" for n in self.inputs for what in ("shape", "dtype")}
         known |= {"shapes", "dtypes"} if self.variadic else set()
@@ -186,7 +190,8 @@ def primitive(forward: Callable[..., Any] | None = None, *, name: str | None = N
     `name` is what PyTorch shows in grad_fn, without Backward0. Options: `promotes` lists inputs brought to a common
     dtype; `floating` turns integers into the default float dtype; `view` marks a result that may share its input's
     storage; `outputs` a forward that returns a tuple of results; `residuals` names what the forward returns after its
-    result (constants for the rule: indices, masks); `constant` an operation whose result carries no gradient.
+    result (constants for the rule: indices, masks); `constant` an operation whose result carries no gradient; `heavy`
+    lists static parameters that hold arrays, which backward frees like these.
     """
     if forward is None:
         return functools.partial(primitive, name=name, **options)

@@ -139,7 +139,8 @@ def backward_source(p: Primitive, method: str, recorded: bool) -> str:
         lines += [
             f"    if node.{n}_stamp[0] > node.seq: raise changed(primitive, {n!r}, node.{n}_stamp)" for n in checked
         ]
-        lines.append(f"    if not keep: del {', '.join(f'node.{n}' for n in p.saved)}")
+        if p.freed:
+            lines.append(f"    if not keep: del {', '.join(f'node.{n}' for n in p.freed)}")
     lines.append(f"    {''.join(f'{n}_p, ' if n in p.needs else '_, ' for n in p.inputs)}= node.parents")
     if "arrived" in p.wanted:
         lines.append("    arrived = set(g.of)")
@@ -285,7 +286,7 @@ def variadic_backward(recorded: bool) -> Callable[..., Any]:
             if stamp[0] > node.seq:
                 raise changed(p, str(p.variadic), stamp)
         if not keep:
-            for name in p.saved:
+            for name in p.freed:
                 delattr(node, name)
         if isinstance(g, Parts):
             g = g.all(node.out_shapes, node.out_dtypes)

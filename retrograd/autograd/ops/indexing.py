@@ -83,7 +83,7 @@ def checked(index: Any) -> Any:
     return index.unchanged() if isinstance(index, Places) else index
 
 
-@primitive(name="Index")
+@primitive(name="Index", heavy=("index",))
 def pick(xp: Any, x: Any, *, index: Any) -> Any:
     """A copy of the elements at index arrays."""
     return xp.getitem(x, parts_of(index))
@@ -94,7 +94,7 @@ def _(xp: Any, g: Any, x_shape: tuple[int, ...], index: Any) -> Any:
     return apply(index_add.primitive, xp.new_zeros(g, shape=x_shape), g, index=checked(index))
 
 
-@primitive(name="IndexPut", promotes=("x", "value"))
+@primitive(name="IndexPut", promotes=("x", "value"), heavy=("index",))
 def index_add(xp: Any, x: Any, value: Any, *, index: Any) -> Any:
     """A copy of x with the value added at the index, duplicates added up."""
     return xp.index_add(x, parts_of(index), value)
@@ -103,7 +103,7 @@ def index_add(xp: Any, x: Any, value: Any, *, index: Any) -> Any:
 index_add.vjps(x=lambda xp, g: g, value=lambda xp, g, index: apply(pick.primitive, g, index=checked(index)))
 
 
-@primitive(name="IndexPut")
+@primitive(name="IndexPut", heavy=("index",))
 def index_put(xp: Any, x: Any, value: Any, *, index: Any, written: bool = False) -> Any:
     """A copy of x with the value written at the index, of duplicates the last; x itself if it is `written` already."""
     if written:
@@ -113,7 +113,7 @@ def index_put(xp: Any, x: Any, value: Any, *, index: Any, written: bool = False)
     return out
 
 
-@primitive(name="IndexFill")
+@primitive(name="IndexFill", heavy=("index",))
 def index_fill(xp: Any, x: Any, *, index: Any, value: Any) -> Any:
     """A copy of x with a number at the index."""
     out = xp.copy(x)
@@ -124,7 +124,7 @@ def index_fill(xp: Any, x: Any, *, index: Any, value: Any) -> Any:
 index_fill.vjp(lambda xp, g, index: apply(index_fill.primitive, g, index=checked(index), value=0))
 
 
-@primitive(name="Index")
+@primitive(name="Index", heavy=("index",))
 def pick_winners(xp: Any, x: Any, *, index: Any) -> Any:
     """x at the index; zero for a duplicate that a later one overwrites, as its value is not seen."""
     out = xp.getitem(x, parts_of(index))
@@ -137,7 +137,7 @@ def _(xp: Any, g: Any, x_shape: tuple[int, ...], index: Any) -> Any:
     return apply(add_winners.primitive, g, shape=x_shape, index=checked(index))
 
 
-@primitive(name="IndexPut")
+@primitive(name="IndexPut", heavy=("index",))
 def add_winners(xp: Any, x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
     """Zeros with x written at the index."""
     out = xp.new_zeros(x, shape=shape)
