@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, ClassVar
 
+import numpy as np
+
 from retrograd.autograd.modes import set_grad_enabled, state
 from retrograd.autograd.tensor import Tensor, clock, make, namespace
 from retrograd.backends import backend_of_array
@@ -106,10 +108,8 @@ class AccumulateGrad(Node):
                 leaf._grad = ops.copy(g) if old is None else ops.add(old, g)
             elif old is None:
                 leaf._grad = make(g if owned else backend_of_array[g.__class__].copy(g))
-            elif (
-                old._node is None
-                and old._array.__class__ is g.__class__
-                and getattr(old._array.flags, "writeable", True)
+            elif old._node is None and (
+                isinstance(old._array, np.generic) or getattr(old._array.flags, "writeable", True)
             ):
                 old._array += g
                 old._stamp[0] = next(clock)
@@ -460,15 +460,17 @@ def grad(
             results.append(None)
         else:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. "
-                "Set allow_unused=True if this is the desired behavior."
+                f"grad: the input of shape {t.shape} was not used to compute the outputs; "
+                "allow_unused=True gives None for it."
             )
     return tuple(results)
 
 
 def node_of(tensor: Tensor) -> Node:
     if tensor._node is None:
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
+        raise RuntimeError(
+            f"grad: the input of shape {tensor.shape} does not require a gradient; call requires_grad_() first."
+        )
     return tensor._node
 
 

@@ -116,9 +116,15 @@ def prepare(tensor: Tensor, *operands: Any) -> bool:
         else:
             return False
     if tensor._node.__class__ is AccumulateGrad:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation; "
+            "change it within rg.no_grad(), or a clone() of it."
+        )
     if base._node.__class__ is AccumulateGrad:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation; "
+            "change it within rg.no_grad(), or a clone() of it."
+        )
     if hasattr(tensor, "_refusal"):
         raise RuntimeError(
             f"this view cannot be modified inplace while the graph is recorded: {tensor._refusal}.\n"

@@ -232,9 +232,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
 def fans(tensor: Tensor) -> tuple[int, int]:
     """Inputs that reach one output, and outputs that one input reaches, of a weight (out, in, *kernel)."""
     if tensor.ndim < 2:
-        raise ValueError(
-            f"Fan in and fan out can not be computed for a tensor of shape {tensor.shape}: it needs 2 dims"
-        )
+        raise ValueError(f"fan-in and fan-out need a tensor of at least 2 dimensions, got shape {tensor.shape}.")
     kernel = math.prod(tensor.shape[2:])
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
@@ -242,7 +240,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 def _fan(tensor: Tensor, mode: str) -> int:
     modes = ("fan_in", "fan_out")
     if mode.lower() not in modes:
-        raise ValueError(f"Mode {mode} not supported, please use one of {modes}")
+        raise ValueError(f"mode must be one of {modes}, got {mode!r}.")
     return fans(tensor)[modes.index(mode.lower())]
 
 

@@ -43,7 +43,7 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines it."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        raise NotImplementedError(f"{type(self).__name__} defines no forward(), which a call of the module runs.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._hooks is None:

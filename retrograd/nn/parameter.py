@@ -34,7 +34,9 @@ class Parameter(Tensor):
                 f"Parameter: data must be a Tensor, got {type(data).__name__}; make one with rg.tensor(...)"
             )
         if requires_grad and data.dtype.kind not in "fc":
-            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, got {data.dtype}")
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {data.dtype}; use x.float()."
+            )
         self._array, self._stamp, self._node = data._array, data._stamp, None
         if requires_grad:
             self._node = AccumulateGrad(self)

@@ -32,15 +32,17 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, Mapping)):
             raise TypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                f"but got {type(params).__name__}"
+                f"optimizer: expected a list or another iterable of Tensors or dicts, got {type(params).__name__}; "
+                "put a single one in a list, e.g. [x]."
             )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         groups: list[Any] = list(params)
         if not groups:
-            raise ValueError("optimizer got an empty parameter list")
+            raise ValueError(
+                "optimizer: there are no parameters to optimize; pass model.parameters() of a model that has some."
+            )
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
         for group in groups:
@@ -51,6 +53,8 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group).__name__}")
         group = dict(param_group)
+        if "params" not in group:
+            raise KeyError(f"optimizer: a parameter group needs the key 'params', got {sorted(group)}.")
         params = group["params"]
         if isinstance(params, (set, frozenset)):
             raise TypeError("the order of parameters in a set changes between runs; use a list instead.")
@@ -72,13 +76,16 @@ class Optimizer:
             if not isinstance(param, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
             if not (param.is_leaf or param.retains_grad):
-                raise ValueError("can't optimize a non-leaf Tensor")
+                raise ValueError(
+                    f"optimizer: the non-leaf Tensor of shape {param.shape} is computed from others; optimize those, "
+                    "or detach() it and require its gradient."
+                )
         own = set(group["params"])
         if len(own) != len(group["params"]):
             warnings.warn("optimizer contains a parameter group with duplicate parameters", stacklevel=4)
         for other in self.param_groups:
             if not own.isdisjoint(other["params"]):
-                raise ValueError("some parameters appear in more than one parameter group")
+                raise ValueError("optimizer: a parameter is in two parameter groups; list each once.")
             if ("param_names" in other) != ("param_names" in group):
                 raise ValueError("all optimizer param groups should be with/without names.")
 
@@ -137,8 +144,8 @@ class Optimizer:
         groups: list[dict[str, Any]] = copy.deepcopy(list(state_dict["param_groups"]))
         if len(groups) != len(self.param_groups):
             raise ValueError(
-                f"loaded state dict has a different number of parameter groups: {len(groups)}, not "
-                f"{len(self.param_groups)}"
+                f"load_state_dict: the state has {len(groups)} parameter groups, this optimizer "
+                f"{len(self.param_groups)}; make it with the same groups first."
             )
         for old, new in zip(self.param_groups, groups):
             if len(old["params"]) != len(new["params"]):
@@ -207,7 +214,8 @@ def checked(name: str, value: Any, below: float = math.inf) -> None:
     if isinstance(value, Tensor) and value.numel() != 1:
         raise ValueError(f"Tensor {name} must be 1-element, got shape {value.shape}")
     if not (0.0 <= number(value) < below):
-        raise ValueError(f"Invalid {name}: {value}")
+        limit = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"Invalid {name}: {value}; it must be a number from 0 on{limit}.")
 
 
 def refuse_unsupported(**options: Any) -> None:

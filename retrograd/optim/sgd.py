@@ -61,7 +61,7 @@ class SGD(ElementwiseOptimizer):
         checked("momentum value", group["momentum"])
         checked("weight_decay value", group["weight_decay"])
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+            raise ValueError("SGD: nesterov=True needs momentum above 0 and dampening of 0.")
 
     def buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()

@@ -74,7 +74,8 @@ def graph(outputs: Tensor | Sequence[Tensor], params: Mapping[str, Tensor] | Has
     """The graph that computed the outputs: operations, and the tensors it started from.
 
     `params` names tensors: a Module, or a dict from names to tensors. Operands that need no gradient appear where an
-    operation saved them for its own gradient. Raises ValueError for an output that has no graph.
+    operation saved them for its own gradient. Raises ValueError for an output without a graph, and
+    TypeError for one that is no Tensor.
 
     >>> import retrograd as rg
     >>> a = rg.tensor(3.0, requires_grad=True)
@@ -84,6 +85,8 @@ def graph(outputs: Tensor | Sequence[Tensor], params: Mapping[str, Tensor] | Has
     """
     tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"graph: expected a Tensor or a list of them, got {type(tensor).__name__}")
         if tensor._node is None:
             raise ValueError(
                 f"graph: the tensor of shape {tensor.shape} has no graph; "

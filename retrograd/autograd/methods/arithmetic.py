@@ -101,9 +101,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         if result_type(input, other).kind == "f":
             return _ops.trunc(_ops.divide(input, other))  # type: ignore[no-any-return]
         return _ops.floor_divide(_ops.subtract(input, _ops.fmod(input, other)), other)  # type: ignore[no-any-return]
-    raise RuntimeError(
-        f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}."
-    )
+    raise RuntimeError(f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}.")
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
@@ -145,7 +143,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     tensor([0.0000, 0.5000, 1.0000])
     """
     if min is None and max is None:
-        raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
+        raise RuntimeError("clamp: give min, max or both; neither was.")
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
         if input.dtype.kind != "f":
             dtype = result_type(*[operand for operand in (input, min, max) if operand is not None])

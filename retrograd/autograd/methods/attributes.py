@@ -89,7 +89,9 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """
     if requires_grad and self._node is None:
         if self.dtype.kind not in "fc":
-            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, got {self.dtype}")
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {self.dtype}; use x.float()."
+            )
         self._node = AccumulateGrad(self)
     elif not requires_grad and self._node is not None:
         if not isinstance(self._node, AccumulateGrad):
@@ -204,7 +206,7 @@ def _backward(
 def retain_grad(self: Tensor) -> None:
     """Has `backward` keep the gradient of this computed Tensor in `.grad`. Raises RuntimeError without a graph."""
     if self._node is None:
-        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        raise RuntimeError("retain_grad: this tensor gets no gradient, for no input of it has requires_grad=True.")
     if isinstance(self._node, AccumulateGrad) or _get_retains_grad(self):
         return
     if self._node.hooks is None:
@@ -224,14 +226,18 @@ def register_hook(self: Tensor, hook: Hook) -> RemovableHandle:
     Raises RuntimeError for a Tensor that does not require a gradient.
     """
     if self._node is None:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        raise RuntimeError(
+            "a hook is never called on a tensor that doesn't require gradient; call requires_grad_() first."
+        )
     return self._node.add_hook(hook)
 
 
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
     """Calls `hook(tensor)` after every backward has added to this leaf's `.grad`."""
     if self._node is None:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        raise RuntimeError(
+            "a hook is never called on a tensor that doesn't require gradient; call requires_grad_() first."
+        )
     if not isinstance(self._node, AccumulateGrad):
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     if self._node.after is None:
@@ -336,7 +342,9 @@ for _name, _getter in {
 def item(self: Tensor) -> Any:
     """The only element as a Python number; waits for the device. RuntimeError unless there is exactly one."""
     if self._array.size != 1:
-        raise RuntimeError(f"a Tensor with {numel(self)} elements cannot be converted to Scalar")
+        raise RuntimeError(
+            f"item: expected one element, got {numel(self)} elements of shape {self.shape}; use tolist()."
+        )
     return namespace(self).to_host(self._array).item()
 
 
@@ -348,13 +356,13 @@ def tolist(self: Tensor) -> Any:
 def __bool__(self: Tensor) -> bool:
     if self._array.size != 1:
         what = "more than one value" if self._array.size else "no values"
-        raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous; use any() or all().")
+        raise RuntimeError(f"the truth of a tensor with {what} is ambiguous, shape {self.shape}; use any() or all().")
     return bool(item(self))
 
 
 def _number(self: Tensor) -> Any:
     if self._array.size != 1:
-        raise ValueError("only one element tensors can be converted to Python scalars")
+        raise ValueError(f"only one element makes a Python number, got shape {self.shape}; tolist() gives all of them.")
     return item(self)
 
 
@@ -378,7 +386,7 @@ def __index__(self: Tensor) -> int:
 
 def __iter__(self: Tensor) -> Iterator[Tensor]:
     if self.ndim == 0:
-        raise TypeError("iteration over a 0-d tensor")
+        raise TypeError("a 0-d tensor cannot be iterated over; item() gives its value.")
     return iter(self.unbind(0))
 
 

@@ -164,7 +164,9 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
         if place.type != "cpu":
             raise TypeError(f"can't convert a tensor on {place} to numpy; use t.cpu() to copy it to the host first.")
         if self._node is not None:
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+            raise RuntimeError(
+                "numpy: an array would lose the graph of this tensor, which requires grad; use detach().numpy()."
+            )
     return namespace(self).to_host(self.array)
 
 

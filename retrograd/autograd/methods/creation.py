@@ -30,7 +30,9 @@ def finish(array: Any, requires_grad: bool = False) -> Tensor:
     out = make(array)
     if requires_grad:
         if array.dtype.kind not in "fc":
-            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, got {array.dtype}")
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {array.dtype}; use x.float()."
+            )
         out._node = AccumulateGrad(out)
     return out
 
@@ -227,7 +229,7 @@ def arange(
     if kind.kind == "b":
         raise NotImplementedError("arange: a bool dtype has no range; choose an integer one.")
     if step == 0:
-        raise RuntimeError("arange: step must be nonzero")
+        raise RuntimeError("arange: the step must be nonzero.")
     if not (math.isfinite(start) and math.isfinite(end)):
         raise RuntimeError(f"arange: unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
@@ -243,7 +245,7 @@ def _steps(start: Any, end: Any, steps: int, kind: np.dtype[Any]) -> np.ndarray[
     """Evenly spaced values, the first half counted from the start and the second from the end, as in PyTorch."""
     steps = operator.index(steps)
     if steps < 0:
-        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
+        raise RuntimeError(f"steps must be non-negative, got {steps}.")
     if kind.kind == "f":
         a, b = kind.type(start), kind.type(end)
     else:
@@ -395,7 +397,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     [[1, 0, 0], [0, 0, 1]]
     """
     if tensor.dtype != _INT64:
-        raise RuntimeError(f"one_hot is only applicable to an index tensor of dtype int64, got {tensor.dtype}")
+        raise RuntimeError(f"one_hot: expected classes of dtype int64, got {tensor.dtype}; convert them by long().")
     xp, array = namespace(tensor), tensor.array
     if array.size == 0:
         if num_classes <= 0:

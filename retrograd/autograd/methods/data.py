@@ -70,7 +70,7 @@ def _kinds(data: Any) -> set[Any]:
     if isinstance(data, np.ndarray):
         return {checked_dtype(data.dtype)}
     if isinstance(data, (str, bytes)):
-        raise TypeError(f"new(): invalid data type {type(data).__name__!r}")
+        raise TypeError(f"tensor: expected numbers or nested lists of them, got {type(data).__name__} {data[:40]!r}.")
     if isinstance(data, (bool, int, float, np.generic)):
         return {type(data)}
     if isinstance(data, complex):
@@ -80,7 +80,7 @@ def _kinds(data: Any) -> set[Any]:
         if found <= {bool, int, float}:
             return found
         return set().union(*[_kinds(item) for item in data])
-    raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    raise RuntimeError(f"tensor: expected numbers or nested lists of them, got {type(data).__name__}.")
 
 
 def _dtype_of_kind(kind: Any) -> np.dtype[Any]:
@@ -97,7 +97,7 @@ def _dtype_of_kind(kind: Any) -> np.dtype[Any]:
 def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
         if data._array.size != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars; use rg.stack for others.")
+            raise ValueError("tensor: only one element tensors stand for numbers in a list; use rg.stack for others.")
         return data.item()
     return [_without_tensors(item) for item in data] if isinstance(data, (list, tuple)) else data
 

@@ -49,7 +49,7 @@ def _along(input: Tensor, dim: int, index: Any, who: str) -> int:
     dim = dimension(dim, input.ndim)
     index = _integers(index, who)
     if max(index.ndim, 1) != max(input.ndim, 1) and index._array.size:
-        raise RuntimeError(f"{who}(): Index tensor must have the same number of dimensions as input tensor")
+        raise RuntimeError(f"{who}: the index {index.shape} must have as many dimensions as the input {input.shape}.")
     if any(n > m for d, (n, m) in enumerate(zip(index.shape, input.shape)) if d != dim):
         raise RuntimeError(
             f"{who}(): Size does not match: expected index {list(index.shape)} to be no larger than self "
@@ -264,8 +264,8 @@ def _fitting(input: Tensor, dim: int, index: Tensor, source: Any, who: str) -> T
     source = _one_d(_same_dtype(input, source, who))
     if source.ndim <= dim or source.shape[dim] != index.shape[0]:
         raise RuntimeError(
-            f"{who}(): Number of indices ({index.shape[0]}) should be equal to source.size(dim), "
-            f"got source {list(source.shape)} and dim {dim}"
+            f"{who}: {index.shape[0]} indices do not fit the source {source.shape}, which needs as many along "
+            f"dimension {dim}."
         )
     if source.shape != _lengths(_one_d(input), dim, index):
         raise RuntimeError(
@@ -329,7 +329,7 @@ def _mask(mask: Any, who: str) -> Tensor:
     if not isinstance(mask, Tensor):
         raise TypeError(f"{who}(): argument 'mask' must be Tensor, not {type(mask).__name__}")
     if mask.dtype != bool:
-        raise RuntimeError(f"{who} only supports boolean masks, but got mask with dtype {mask.dtype}")
+        raise RuntimeError(f"{who}: the mask must be of dtype bool, got {mask.dtype}; compare, e.g. mask != 0.")
     return mask
 
 
@@ -373,7 +373,7 @@ def _positions(input: Tensor, index: Any, who: str) -> Places:
     if array.size and (flags.check_indices or device_of(array).type == "cpu"):
         for bad in (int(namespace(index).min(array)), int(namespace(index).max(array))):
             if not -size <= bad < size:
-                raise OutOfRange(f"out of range: tried to access index {bad} on a tensor of {size} elements.")
+                raise OutOfRange(f"index {bad} is out of range for {size} elements.")
     return Places((_one_d(index)._array,), [index._stamp])
 
 

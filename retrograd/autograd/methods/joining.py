@@ -43,21 +43,21 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """
     given = _listed(tensors, "cat")
     if not given:
-        raise ValueError("cat(): expected a non-empty list of Tensors")
+        raise ValueError("cat: expected at least one tensor, got none.")
     shape = given[0].shape
     if len(shape) > 1 and all(x.shape == shape for x in given):
         return xp.concat(*given, axis=dimension(dim, len(shape)))  # type: ignore[no-any-return]
     for i, x in enumerate(given):
         if x.ndim == 0:
-            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; use stack()")
+            raise RuntimeError(f"cat: tensor {i} is 0-d and has no dimension to join along; use stack().")
     joined = [x for x in given if x.shape != (0,)] or given[:1]
     first = joined[0]
     dim = dimension(dim, first.ndim)
     for i, x in enumerate(joined):
         if x.ndim != first.ndim or x.shape[:dim] + x.shape[dim + 1 :] != first.shape[:dim] + first.shape[dim + 1 :]:
             raise RuntimeError(
-                f"Sizes of tensors must match except in dimension {dim}. "
-                f"Got {list(first.shape)} and {list(x.shape)} (tensor number {i} in the list)"
+                f"cat: shapes {first.shape} (tensor 0) and {x.shape} (tensor {i}) must be equal in every dimension "
+                f"but {dim}, along which they are joined."
             )
     if len(joined) < len(given):
         joined = [x if x.shape != (0,) else _emptied(x, first, dim) for x in given]  # they count for the dtype
@@ -72,12 +72,12 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape as the slices of a new dimension, in their common dtype."""
     given = _listed(tensors, "stack")
     if not given:
-        raise RuntimeError("stack expects a non-empty TensorList")
+        raise RuntimeError("stack: expected at least one tensor, got none.")
     for i, x in enumerate(given):
         if x.shape != given[0].shape:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(given[0].shape)} at entry 0 "
-                f"and {list(x.shape)} at entry {i}"
+                f"stack: all shapes must be equal, got {given[0].shape} (tensor 0) and {x.shape} (tensor {i}); "
+                "cat() joins tensors of different lengths."
             )
     return xp.stack(*given, axis=dimension(dim, given[0].ndim + 1))  # type: ignore[no-any-return]
 
@@ -153,8 +153,8 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
     lengths = [operator.index(n) for n in split_sizes]
     if sum(lengths) != input.shape[dim] or min(lengths, default=0) < 0:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {input.shape[dim]} "
-            f"(input tensor's size at dimension {dim}), but got split_sizes={lengths}"
+            f"split: the lengths {lengths} must sum to the {input.shape[dim]} elements of dimension {dim} "
+            "and not be negative."
         )
     if not lengths:
         return ()
@@ -165,9 +165,9 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) ->
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal length, the last perhaps shorter."""
     if input.ndim == 0:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+        raise RuntimeError("chunk: a 0-d tensor has no dimension to cut.")
     if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+        raise RuntimeError(f"chunk: chunks must be 1 or more, got {chunks}.")
     dim = dimension(dim, input.ndim)
     length = input.shape[dim]
     return split(input, -(-length // chunks), dim) if length else split_with_sizes(input, [0] * chunks, dim)
@@ -323,7 +323,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if any(x.dtype != given[0].dtype for x in given):
         raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(f'meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+        raise RuntimeError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}.")
     swapped = indexing == "xy" and len(given) > 1
     if swapped:
         given[0], given[1] = given[1], given[0]

@@ -79,7 +79,11 @@ def manual_seed(seed: int) -> Generator:
     >>> rg.randn(2)
     tensor([ 1.5410, -0.2934])
     """
-    return default_generator.manual_seed(int(seed))
+    try:
+        number = int(seed)
+    except ValueError:
+        raise ValueError(f"manual_seed: expected an integer, got {seed!r}.") from None
+    return default_generator.manual_seed(number)
 
 
 def seed() -> int:
@@ -227,7 +231,7 @@ def normal(
     kind = np.result_type(*(t.dtype for t in tensors))
     if isinstance(std, Tensor):
         if np.any(deviations < 0):
-            raise RuntimeError("normal expects all elements of std >= 0.0")
+            raise RuntimeError("normal: every std must be 0 or more.")
         values = chosen(generator).normal(shape, kind) * deviations + means
     else:
         values = chosen(generator).normal(shape, kind, 0.0, deviations) + means

@@ -46,22 +46,23 @@ def inferred(shape: tuple[int, ...], size: int, who: str = "shape") -> tuple[int
     """A shape for that many elements, its -1 worked out."""
     unknown = shape.count(-1)
     if unknown > 1:
-        raise RuntimeError("only one dimension can be inferred")
+        raise RuntimeError(f"{who} {list(shape)} has more than one -1; only one length can follow from the others.")
     for i, n in enumerate(shape):
         if n < -1:
-            raise RuntimeError(f"invalid shape dimension {n} at index {i} of shape {list(shape)}")
+            raise RuntimeError(
+                f"{who} {list(shape)}: the length {n} at {i} is negative; only -1, the one worked out, may be."
+            )
     if unknown:
         known = math.prod(n for n in shape if n != -1)
         if known == 0 and size == 0:
             raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension "
-                "size -1 can be any value and is ambiguous"
+                f"{who} {list(shape)}: -1 is ambiguous for 0 elements, any length would do; write the length."
             )
         if known and size % known == 0:
             return tuple(size // known if n == -1 else n for n in shape)
     elif math.prod(shape) == size:
         return shape
-    raise RuntimeError(f"{who} '{list(shape)}' is invalid for input of size {size}")
+    raise RuntimeError(f"{who} {list(shape)} does not fit {size} elements; the product of its lengths must be {size}.")
 
 
 def _reshape(input: Tensor, shape: Any) -> Tensor:
@@ -86,8 +87,8 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     out = reshape(self, *shape)
     if not hasattr(out, "_base"):
         raise RuntimeError(
-            f"view size {list(out.shape)} is not compatible with input tensor's size {list(self.shape)} and strides "
-            "(at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+            f"view: the elements of shape {self.shape} do not lie in memory such that {out.shape} needs no copy; "
+            "use reshape()."
         )
     return out
 
@@ -125,8 +126,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
         parts = inferred(parts, length)
     except RuntimeError:
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {dim} ({length}) "
-            "in the input tensor"
+            f"unflatten: the lengths {list(parts)} do not multiply up to that of dimension {dim}, which is {length}."
         ) from None
     return xp.reshape(input, shape=(*input.shape[:dim], *parts, *input.shape[dim + 1 :]))  # type: ignore[no-any-return]
 
@@ -259,23 +259,18 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
     shape = lengths(sizes)
     own, lead = self.shape, len(shape) - self.ndim
     if lead < 0:
-        raise RuntimeError(
-            f"expand: the number of sizes provided ({len(shape)}) must be greater or equal to the number of "
-            f"dimensions in the tensor ({self.ndim})"
-        )
+        raise RuntimeError(f"expand: {len(shape)} lengths are too few for the {self.ndim} dimensions of shape {own}.")
     wanted = list(shape)
     for i, n in enumerate(shape):
         if i < lead:
             if n < 0:
-                raise RuntimeError(
-                    f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
-                )
+                raise RuntimeError(f"expand: the new dimension {i} needs a length from 0 on, got {n}.")
         elif n == -1:
             wanted[i] = own[i - lead]
         elif n != own[i - lead] and (own[i - lead] != 1 or n < 0):
             raise RuntimeError(
-                f"The expanded size of the tensor ({n}) must match the existing size ({own[i - lead]}) at "
-                f"non-singleton dimension {i}.  Target sizes: {list(shape)}.  Tensor sizes: {list(own)}"
+                f"expand: shape {own} does not expand to {tuple(shape)}: dimension {i} has {own[i - lead]} elements, "
+                f"not {n}, and only a dimension of 1 is repeated."
             )
     if all(n == 1 for n in wanted[:lead]) and tuple(wanted[lead:]) == own:
         return xp.expand_dims(self, axis=tuple(range(lead)))  # type: ignore[no-any-return]  # nothing is repeated
@@ -311,10 +306,10 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     if length < 0:
         raise RuntimeError(f"narrow(): length must be non-negative, got {length}.")
     if not -size <= start <= size:
-        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+        raise IndexError(f"narrow: start must be from {-size} to {size}, got {start}.")
     start += size if start < 0 else 0
     if start + length > size:
-        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+        raise RuntimeError(f"narrow: start {start} + length {length} reaches beyond the {size} of dimension {dim}.")
     return xp.slice_view(input, index=(*[slice(None)] * dim, slice(start, start + length), ...))  # type: ignore[no-any-return]
 
 

@@ -38,8 +38,8 @@ def normalized(x: Tensor, parts: tuple[Any, ...]) -> Iterator[tuple[Any, Stamp |
         taken = _axes_taken(part)
         if hasattr(part, "dtype") and part.dtype.kind == "b" and part.shape != x.shape[axis : axis + taken]:
             raise IndexError(
-                f"The shape of the mask {list(part.shape)} at index {axis} does not match "
-                f"the shape of the indexed tensor {list(x.shape)} at index {axis}"
+                f"index: a mask of shape {part.shape} does not fit shape {x.shape} from dimension {axis} on; "
+                "the lengths must be equal."
             )
         axis += taken
         yield part, stamp

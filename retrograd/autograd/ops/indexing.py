@@ -352,8 +352,8 @@ def write(array: Any, index: Any, value: Any, target: Tensor) -> None:
         namespace(target).setitem(array, index, value)
     except ValueError as error:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to the indexing result "
-            f"in a tensor of shape {list(array.shape)} ({error})"
+            f"assignment: a value of shape {tuple(value.shape)} does not broadcast to the places that the index names "
+            f"in a tensor of shape {tuple(array.shape)} ({error})"
         ) from None
 
 

@@ -41,7 +41,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     The expectation stays, so evaluation gives the input itself. The same seed gives PyTorch's mask.
     """
     if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+        raise ValueError(f"dropout: the probability p must lie between 0 and 1, got {p}.")
     if not training or p == 0 or 0 in input.shape:
         return input
     mask = default_generator.dropout_mask(p, input.shape, input.dtype)

@@ -8,6 +8,7 @@ from typing import Any
 
 from retrograd.autograd import ops
 from retrograd.autograd.tensor import Tensor, make, namespace
+from retrograd.backends import backend_of_array, device_of
 
 __all__ = [
     "binary_cross_entropy",
@@ -91,6 +92,12 @@ def class_axis(input: Tensor) -> int:
 def class_rows(input: Tensor, target: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """Input as (rows, classes) and target as (rows,)."""
     shape, wanted = input._array.shape, target._array.shape
+    if backend_of_array[type(input._array)] is not backend_of_array[type(target._array)]:
+        place = device_of(input._array)
+        raise RuntimeError(
+            f"input on {place} {shape} and target on {device_of(target._array)} {wanted}; move one, "
+            f'e.g. target.to("{place}").'
+        )
     if shape[:axis] + shape[axis + 1 :] != wanted:
         raise (RuntimeError if len(shape) > 2 else ValueError)(
             f"input {shape} and target {wanted} do not fit: expected class indices of shape "
@@ -190,12 +197,12 @@ def binary_cross_entropy(
     refuse_legacy(size_average, reduce)
     if input._array.shape != target._array.shape:
         raise ValueError(
-            f"Using a target size {target.shape} that is different to the input size {input.shape} is not supported: "
-            "make them the same."
+            f"binary_cross_entropy: the target's shape {target.shape} must be the input's, {input.shape}; "
+            "reshape one of them, e.g. target.view_as(input)."
         )
     xp = namespace(input)
     if input._array.size and not (xp.min(input._array) >= 0 and xp.max(input._array) <= 1):
-        raise RuntimeError("all elements of input should be between 0 and 1; for logits use the loss with_logits.")
+        raise RuntimeError("binary_cross_entropy: the input must lie between 0 and 1; for logits use ..._with_logits.")
     losses = ops.binary_cross_entropy(input, target)
     return reduced(losses if weight is None else losses * weight, reduction)
 
@@ -322,7 +329,7 @@ def residuals(input: Tensor, target: Tensor, name: str) -> Tensor:
 def check_reduction(reduction: str) -> None:
     """ValueError for a reduction that there is not."""
     if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{reduction} is not a valid value for reduction; it is 'mean', 'sum' or 'none'")
+        raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")
 
 
 def reduced(losses: Tensor, reduction: str) -> Tensor:
