@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import threading
 import tracemalloc
+import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -250,6 +252,21 @@ def test_anomaly_mode_names_the_line_of_the_forward_call() -> None:
             y.backward()
 
 
+def test_outside_anomaly_mode_no_line_is_noted() -> None:
+    x = leaf(0.0)
+    outside = ops.sqrt(x)
+    assert not hasattr(outside.grad_fn, "trace")
+    with rg.autograd.detect_anomaly(), pytest.raises(RuntimeError, match="its line is unknown"):
+        (outside * 0).backward()
+
+
+def test_anomaly_mode_raises_for_nothing_but_nan() -> None:
+    x = leaf(1.0, 2.0)
+    with rg.autograd.detect_anomaly():
+        ops.sum(ops.exp(x) / 0).backward()
+    assert x.grad.tolist() == [np.inf, np.inf]
+
+
 # ---- size
 
 
@@ -277,6 +294,35 @@ def test_a_million_operations_run_forward_and_backward_once_each(monkeypatch: py
         assert x.grad.item() == 1
         del y
     assert counts == {100_000: 100_000, 1_000_000: 1_000_000}
+
+
+def test_a_long_chain_can_be_dropped_without_backward() -> None:
+    y = leaf(1.0)
+    for _ in range(200_000):
+        y = y * 1.0
+    node = weakref.ref(y.grad_fn)
+    del y
+    assert node() is None
+
+
+def test_long_chains_of_functions_and_of_recorded_gradients_need_no_stack() -> None:
+    class Same(rg.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: rg.Tensor) -> rg.Tensor:
+            ctx.save_for_backward(x)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, g: rg.Tensor) -> rg.Tensor:
+            return g * ctx.saved_tensors[0].detach() / 3
+
+    x = leaf(3.0)
+    y = x
+    for _ in range(5_000):
+        y = Same.apply(y)
+    (first,) = grad(y * y, x, create_graph=True)
+    (second,) = grad(first, x)
+    assert (round(first.item(), 9), round(second.item(), 9)) == (6, 2)
 
 
 def test_memory_stays_flat_over_ten_thousand_training_steps_without_the_collector() -> None:

@@ -81,6 +81,15 @@ def test_a_gradient_accumulates_in_the_memory_that_the_user_holds() -> None:
     assert held.tolist() == [4, 8]
 
 
+def test_the_gradient_of_a_scalar_accumulates_in_place_too() -> None:
+    x = rg.tensor(3.0, dtype=rg.float64, requires_grad=True)
+    (x * x).backward()
+    held, memory = x.grad, x.grad.array
+    (x * x).backward()
+    assert held is x.grad
+    assert memory == held.item() == 12
+
+
 def test_a_recorded_gradient_is_kept_when_more_accumulates() -> None:
     x = leaf(1.0, 2.0)
     (x * x).sum().backward(create_graph=True)
