@@ -410,7 +410,39 @@ def recorded(m: Any) -> Any:
     return g, m.autograd.grad(g.sum(), x)
 
 
+def nests_and_keywords(m: Any) -> Any:
+    x = leaf(m, 1.0, 2.0)
+    y = m.utils.checkpoint.checkpoint(lambda a, k=1: {"out": a * k, "list": [a.exp(), 3]}, x, k=2, use_reentrant=False)
+    (y["out"] * y["list"][0]).sum().backward()
+    return x.grad, y["list"][1]
+
+
+def hooks_inside_and_outside(m: Any) -> Any:
+    x, seen = leaf(m, 1.0, 2.0), []
+
+    def inner(a: Any) -> Any:
+        b = a * 2
+        b.register_hook(lambda g: g * 3)
+        return b * b
+
+    y = m.utils.checkpoint.checkpoint(inner, x, use_reentrant=False)
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    y.sum().backward()
+    return x.grad, seen
+
+
+def changed_in_place(m: Any) -> Any:
+    x = leaf(m, 1.0, 2.0)
+    y = m.utils.checkpoint.checkpoint(lambda a: a.exp(), x, use_reentrant=False)
+    y.mul_(2)
+    y.sum().backward()
+    return x.grad
+
+
 CHECKPOINTS: dict[str, Call] = {
+    "nests and keywords": nests_and_keywords,
+    "hooks": hooks_inside_and_outside,
+    "output changed in place": changed_in_place,
     "with a parameter": lambda m: checkpointed(m, False),
     "reentrant": lambda m: checkpointed(m, True),
     "in two segments": lambda m: sequential(m, 2),
