@@ -234,7 +234,7 @@ class TestContainers:
     def test_named_layers_come_from_a_dict(self):
         net = nn.Sequential({"in": nn.Linear(1, 2), "out": nn.Linear(2, 1)})
         assert net(rg.ones(3, 1)).shape == (3, 1)
-        assert list(net.state_dict())[0] == "in.weight"
+        assert next(iter(net.state_dict())) == "in.weight"
 
     def test_module_lists_behave_as_lists(self):
         layers = nn.ModuleList(nn.Linear(1, 1) for _ in range(3))

@@ -57,11 +57,11 @@ def test_shapes_and_dtypes_are_shown(loss):
     assert r"Mm\n(1, 1) float32" in viz.graph(loss[0]).dot
 
 
-def test_a_chain_of_a_hundred_thousand_operations_is_listed():
+def test_a_chain_of_twenty_thousand_operations_is_listed():
     h = a = rg.tensor(1.0, requires_grad=True)
-    for _ in range(100_000):
+    for _ in range(20_000):
         h = h + a
-    assert len(viz.graph(h).vertices) == 100_002
+    assert len(viz.graph(h).vertices) == 20_002
 
 
 def test_names_from_users_are_escaped():

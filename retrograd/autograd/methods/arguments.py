@@ -79,9 +79,7 @@ def dimension(dim: int, ndim: int) -> int:
     """A dimension counted from 0; IndexError when the tensor has none such (a 0-d tensor takes 0 and -1)."""
     reach = ndim or 1
     if not -reach <= dim < reach:
-        raise IndexError(
-            f"Dimension out of range: expected {-reach} to {reach - 1}, got {dim}."
-        )
+        raise IndexError(f"Dimension out of range: expected {-reach} to {reach - 1}, got {dim}.")
     return dim % reach
 
 
