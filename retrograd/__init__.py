@@ -9,7 +9,7 @@ tensor([2., 4.])
 
 import importlib
 from math import e, inf, nan, pi
-from types import ModuleType
+from typing import Any
 
 from numpy import dtype
 
@@ -77,9 +77,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in ROOMS:
         return importlib.import_module(f"retrograd.{name}")
+    if name in ("load", "save"):  # where PyTorch's users look for them; they say what to use
+        return getattr(importlib.import_module("retrograd.io"), name)
     raise AttributeError(f"module 'retrograd' has no attribute {name!r}")
 
 

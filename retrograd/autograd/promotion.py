@@ -21,6 +21,7 @@ __all__ = [
     "floating",
     "get_default_dtype",
     "promote",
+    "promote_difference",
     "promote_types",
     "result_type",
     "set_default_dtype",
@@ -102,6 +103,12 @@ def promote(*arrays: Any) -> tuple[Any, ...]:
     return tuple(a if a.dtype == common else a.astype(common) for a in arrays)
 
 
+def promote_difference(*arrays: Any) -> tuple[Any, ...]:
+    """`promote` for a subtraction, which truth values do not have."""
+    _refuse_bool(list(arrays))
+    return promote(*arrays)
+
+
 def floating(*arrays: Any) -> Any:
     """Integer and boolean arrays in the default float dtype, unless a float is among them."""
     if len(arrays) == 1:
@@ -126,13 +133,22 @@ NUMBER: Constant = Constant(None)
 """Stands for every number whose value is at hand."""
 
 
-def coerce(primitive: Primitive, *operands: Any) -> tuple[Sequence[Any], Sequence[Any], Any]:
-    """Operands of which some are not Tensors: as Tensors or Constants, their arrays, and the forward to call."""
+def coerce(primitive: Primitive, *operands: Any) -> tuple[Any, Sequence[Any], Any]:
+    """Operands of which some are not Tensors: as Tensors or Constants, their arrays, and the forward to call.
+
+    Or, where the right operand's type knows the operation itself, its answer, with None for the forward.
+    """
     if len(operands) == len(primitive.promotes) == 2:  # 1 - x and 1 / x need no more
         x, y = operands
         if (x.__class__ is float or x.__class__ is int) and isinstance(y, Tensor) and y._array.dtype.kind == "f":
             return (NUMBER, y), (x, y._array), primitive.kernels[y._array.__class__]
-    tensors = [operand if isinstance(operand, Tensor) else _operand(primitive, operand) for operand in operands]
+    try:
+        tensors = [operand if isinstance(operand, Tensor) else _operand(primitive, operand) for operand in operands]
+    except TypeError:
+        answer = _answer(primitive, *operands)
+        if answer is NotImplemented:
+            raise
+        return answer, (), None
     names = [str(primitive.variadic)] * len(tensors) if primitive.variadic else primitive.inputs
     if not any(isinstance(operand, Tensor) for operand in operands):
         given = " and ".join(map(_described, operands))
@@ -146,7 +162,7 @@ def coerce(primitive: Primitive, *operands: Any) -> tuple[Sequence[Any], Sequenc
             _refuse_bool(arrays)
         for i in mixed:
             if not isinstance(tensors[i], Tensor):
-                if common.kind in "iu" and primitive.name not in _COMPARISONS:
+                if common.kind in "iu" and not primitive.floating and primitive.name not in _COMPARISONS:
                     arrays[i] = _wrapped(arrays[i], common)
             elif arrays[i].dtype != common:
                 arrays[i] = arrays[i].astype(common)
@@ -157,6 +173,24 @@ def coerce(primitive: Primitive, *operands: Any) -> tuple[Sequence[Any], Sequenc
         if i not in mixed and not isinstance(t, Tensor):
             raise TypeError(f"{primitive.name}: argument {names[i]!r} must be a Tensor, got {_described(operands[i])}")
     return tensors, arrays, kernel
+
+
+_REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__", "power": "__rpow__",
+    "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "matmul": "__rmatmul__", "bitwise_and": "__rand__",
+    "bitwise_or": "__ror__", "bitwise_xor": "__rxor__", "bitwise_left_shift": "__rlshift__",
+    "bitwise_right_shift": "__rrshift__", "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__",
+    "greater_equal": "__le__",
+}  # fmt: skip
+"""The method with which the right operand of an operator answers."""
+
+
+def _answer(primitive: Primitive, first: Any, other: Any = None, *rest: Any) -> Any:
+    """What `tensor op other` is for an object of another library: Python's own protocol for operators."""
+    method = getattr(type(other), _REFLECTED.get(primitive.name, ""), None)
+    if method is None or not isinstance(first, Tensor) or type(other).__module__ == "builtins":
+        return NotImplemented
+    return method(other, first)
 
 
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
@@ -206,6 +240,8 @@ def explain(error: Exception, primitive: Primitive, *inputs: Any) -> Exception:
                 f"{name}: operands on {devices[0]} {arrays[0].shape} and {device} {arrays[i].shape}; "
                 f'move one, e.g. x.to("{device}").'
             )
+    if isinstance(error, OverflowError):
+        return RuntimeError(f"{name}: {error}; a value cannot be converted without overflow.")
     shapes = " and ".join(str(a.shape) for a in arrays)
     if isinstance(error, np.linalg.LinAlgError):
         return error if isinstance(error, LinAlgError) else LinAlgError(f"{name}: {error}; shape {shapes}")

@@ -41,7 +41,9 @@ def recorder_source(p: Primitive) -> str:
     lines = [f"def {p.name}({signature(p)}):", "    try:"]
     lines += ["        " + line for line in unwrapping_lines(p)]
     lines.append("    except AttributeError:")
-    lines.append(f"        ({operands},), ({arrays},), kernel = coerce(primitive, {operands})")
+    lines.append(f"        coerced = coerce(primitive, {operands})")
+    lines.append("        if coerced[2] is None: return coerced[0]")
+    lines.append(f"        ({operands},), ({arrays},), kernel = coerced")
     lines += [f"    {n}_p = {n}._node" for n in p.inputs if n in p.needs]
     if p.floating:
         idle = " and ".join(f"{q} is None" for q in parents) or "True"

@@ -229,6 +229,10 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Number = 1) -> Ten
     >>> rg.addcmul(rg.tensor([1.0]), rg.tensor([2.0]), rg.tensor([3.0]), value=10)
     tensor([61.])
     """
+    if isinstance(value, float) and result_type(input, tensor1, tensor2).kind != "f":
+        raise RuntimeError(
+            f"addcmul: for integral input tensors value must not be a floating point number, got {value}."
+        )
     product = _ops.multiply(tensor1, tensor2)
     return _ops.add(input, product if _is_one(value) else _ops.multiply(product, value))  # type: ignore[no-any-return]
 

@@ -346,8 +346,32 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     return pinv(input, rtol=rcond)
 
 
-for function in (det, slogdet, logdet, inverse, pinverse, matrix_power, matrix_exp):
+def older_det(input: Tensor) -> Tensor:
+    """`linalg.det`."""
+    return det(input)
+
+
+def older_slogdet(input: Tensor) -> SlogdetResult:
+    """`linalg.slogdet`."""
+    return slogdet(input)
+
+
+def older_matrix_power(input: Tensor, n: int) -> Tensor:
+    """`linalg.matrix_power`."""
+    return matrix_power(input, n)
+
+
+def older_matrix_exp(input: Tensor) -> Tensor:
+    """`linalg.matrix_exp`."""
+    return matrix_exp(input)
+
+
+for function in (logdet, inverse, pinverse):
     public(function)
+public(older_det, name="det")
+public(older_slogdet, name="slogdet")
+public(older_matrix_power, name="matrix_power")
+public(older_matrix_exp, name="matrix_exp")
 public(older_svd, name="svd")
 public(older_qr, name="qr")
 public(older_cholesky, name="cholesky")

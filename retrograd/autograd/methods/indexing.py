@@ -359,6 +359,8 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         raise RuntimeError(
             f"Number of elements of source < number of ones in mask, got {math.prod(source.shape)} and {count}"
         )
+    if not shape:
+        return masked_scatter(input[None], mask[None], source)[0]
     values = getitem(xp.reshape(source, shape=(-1,)), slice(0, count))
     return xp.index_put(input, values, index=_places(input, (mask,)))  # type: ignore[no-any-return]
 

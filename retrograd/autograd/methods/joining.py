@@ -229,7 +229,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 # ---- repeating
 
 
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor laid out side by side, so many times along each dimension; more numbers add dimensions in front.
 
     >>> import retrograd as rg
@@ -237,7 +237,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    times = lengths(repeats)
+    times = lengths(sizes if repeats is None else (repeats,))
     if len(times) < self.ndim:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
@@ -257,9 +257,9 @@ def _tile(input: Tensor, dims: Sequence[int]) -> Tensor:
     return tile(input, dims)
 
 
-def tile(self: Tensor, *dims: Any) -> Tensor:
+def tile(self: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     """The tensor laid out side by side; with fewer numbers than dimensions, along the last ones."""
-    times = lengths(dims)
+    times = lengths(sizes if dims is None else (dims,))
     return repeat(self, (1,) * (self.ndim - len(times)) + times)
 
 
@@ -353,9 +353,9 @@ def _dims(dims: tuple[Any, ...], ndim: int, who: str) -> tuple[int, ...]:
     return dimensions(dims[0] if len(dims) == 1 else dims, ndim, f"{who}()")
 
 
-def flip(self: Tensor, *dims: Any) -> Tensor:
+def flip(self: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """A copy with the order of these dimensions reversed."""
-    axes = _dims(dims, self.ndim, "flip")
+    axes = _dims(order if dims is None else (dims,), self.ndim, "flip")
     return xp.flip(self, axis=axes) if axes and self.ndim else xp.copy(self)  # type: ignore[no-any-return]
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from retrograd.autograd import ops
 from retrograd.autograd.tensor import Tensor
+from retrograd.backends import backend_of_array
 
 __all__: list[str] = []
 
@@ -23,12 +26,12 @@ def reflected(function: Operator) -> Operator:
 
 
 def comparing(function: Operator) -> Operator:
-    """A comparison for which an object that is no number is not equal, as for Python's own numbers."""
+    """A comparison for which what is neither number nor array is not equal, as for Python's own numbers."""
 
     def operator(self: Tensor, other: Any) -> Tensor:
-        if other is None or isinstance(other, (str, bytes)):
-            return NotImplemented  # type: ignore[no-any-return]  # Python's own protocol
-        return function(self, other)
+        if isinstance(other, (Tensor, bool, int, float, complex, np.generic)) or other.__class__ in backend_of_array:
+            return function(self, other)
+        return NotImplemented  # type: ignore[no-any-return]  # Python's own protocol
 
     return operator
 
@@ -38,6 +41,13 @@ def power(self: Tensor, other: Any) -> Tensor:
     if other.__class__ is int or other.__class__ is float:
         return ops.power_number(self, exponent=other)
     return ops.power(self, other)
+
+
+def invert(self: Tensor) -> Tensor:
+    """~x: the complement of truth values and of bits."""
+    if self.dtype.kind == "f":
+        raise TypeError(f"~ is defined for integers and truth values, got {self.dtype}; use -x, or 1 - x.")
+    return ops.bitwise_invert(self)
 
 
 _primitives: Any = ops
@@ -60,7 +70,7 @@ for names, function in {
     ("__ge__",): _primitives.greater_equal,
     ("__neg__",): _primitives.negative,
     ("__abs__",): _primitives.abs,
-    ("__invert__",): _primitives.bitwise_invert,
+    ("__invert__",): invert,
     ("__rsub__",): reflected(_primitives.subtract),
     ("__rtruediv__",): reflected(_primitives.divide),
     ("__rfloordiv__",): reflected(_primitives.floor_divide),
@@ -78,6 +88,8 @@ for names, function in {
 
 
 def _positive(self: Tensor) -> Tensor:
+    if self.dtype.kind == "b":
+        raise RuntimeError("+x is not defined for truth values; use x.long() for 0 and 1.")
     return self
 
 

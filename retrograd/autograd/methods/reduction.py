@@ -35,6 +35,8 @@ def axes(dim: Any, ndim: int) -> Any:
 
 
 def _integer(dim: Any) -> int:
+    if dim is True or dim is False:  # keepdim in the place of dim
+        raise TypeError(f"dim must be an integer or a tuple of integers, got {dim}.")
     try:
         return operator.index(dim)
     except TypeError:
@@ -264,11 +266,16 @@ def _extremum(name: str, elementwise: Callable[..., Tensor], whole: Any, places:
     """`max` or `min` with its three meanings."""
     results = result(name, "values", "indices")
 
-    def extremum(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-        if isinstance(dim, Tensor) or other is not None:
-            if other is not None and dim is not None:
+    def extremum(
+        input: Tensor, dim_or_other: Any = None, keepdim: bool = False, *, dim: Any = None, other: Any = None
+    ) -> Any:
+        if isinstance(dim_or_other, Tensor):
+            dim_or_other, other = None, dim_or_other
+        dim = dim_or_other if dim is None else dim
+        if other is not None:
+            if dim is not None:
                 raise TypeError(f"{name}: give dim or other, not both.")
-            return elementwise(input, dim if other is None else other)
+            return elementwise(input, other)
         if dim is None:
             if keepdim:
                 raise TypeError(f"{name}: keepdim=True needs a dim; a{name} has it without.")

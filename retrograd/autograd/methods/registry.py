@@ -20,14 +20,39 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def public(function: F, *, name: str | None = None, method: bool = True) -> F:
-    """Registers a function as `rg.name` and, unless method=False, as `Tensor.name`."""
+    """Registers a function as `rg.name` and, unless method=False, as `Tensor.name`.
+
+    One that takes dim takes NumPy's names of it and of keepdim too, as PyTorch's does.
+    """
     name = name or function.__name__
+    code = getattr(function, "__code__", None)
+    if code is not None and "dim" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        function = with_numpy_keywords(function)
     if name in FUNCTIONS:
         raise ValueError(f"rg.{name} is registered already")
     FUNCTIONS[name] = function
     if method:
         setattr(Tensor, name, function)
     return function
+
+
+NUMPY_KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def with_numpy_keywords(function: F) -> F:
+    """The function, which takes `axis` for `dim` and `keepdims` for `keepdim`."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if "axis" in kwargs or "keepdims" in kwargs:
+            for numpy_name, name in NUMPY_KEYWORDS.items():
+                if numpy_name in kwargs:
+                    if name in kwargs:
+                        raise TypeError(f"{function.__name__}: give {name} or {numpy_name}, not both.")
+                    kwargs[name] = kwargs.pop(numpy_name)
+        return function(*args, **kwargs)
+
+    return called  # type: ignore[return-value]  # the same signature, and two names more
 
 
 def method(function: T, *, name: str | None = None) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from retrograd.autograd import ops
@@ -18,7 +19,7 @@ _ops: Any = ops
 
 def _scanned(primitive: Any, input: Tensor, dim: int) -> Tensor:
     """A scan; a 0-d tensor is one element."""
-    axis = dimension(dim, input.ndim)
+    axis = dimension(operator.index(dim), input.ndim)
     if input.ndim:
         return primitive(input, axis=axis)  # type: ignore[no-any-return]
     return _ops.reshape(primitive(_ops.reshape(input, shape=(1,)), axis=0), shape=())  # type: ignore[no-any-return]

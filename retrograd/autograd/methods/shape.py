@@ -9,9 +9,9 @@ from typing import Any
 
 from retrograd.autograd import ops
 from retrograd.autograd.methods import arguments
-from retrograd.autograd.methods.arguments import dimension, refusing
+from retrograd.autograd.methods.arguments import checked_dtype, dimension, is_dtype, refusing
 from retrograd.autograd.methods.registry import method, public
-from retrograd.autograd.tensor import Tensor
+from retrograd.autograd.tensor import Tensor, make
 
 __all__ = ["broadcast_shapes", "dimensions", "lengths"]
 
@@ -75,22 +75,37 @@ def _reshape(input: Tensor, shape: Any) -> Tensor:
     return xp.reshape(input, shape=inferred(lengths((shape,)), input._array.size))  # type: ignore[no-any-return]
 
 
-def reshape(self: Tensor, *shape: Any) -> Tensor:
+def reshape(self: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The same elements in another shape, one length of which may be -1; a view where the layout allows it."""
-    if len(shape) > 1 and min(shape) >= 0:  # what does not fit, the backend says
-        return xp.reshape(self, shape=shape)  # type: ignore[no-any-return]
-    return xp.reshape(self, shape=inferred(lengths(shape), self._array.size))  # type: ignore[no-any-return]
+    if len(sizes) > 1 and min(sizes) >= 0:  # what does not fit, the backend says
+        return xp.reshape(self, shape=sizes)  # type: ignore[no-any-return]
+    wanted = lengths(sizes if shape is None else (shape,))
+    return xp.reshape(self, shape=inferred(wanted, self._array.size))  # type: ignore[no-any-return]
 
 
-def view(self: Tensor, *shape: Any) -> Tensor:
-    """The same elements, and memory, in another shape. RuntimeError where that would need a copy: use reshape()."""
-    out = reshape(self, *shape)
+def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tensor:
+    """The same elements, and memory, in another shape. RuntimeError where that would need a copy: use reshape().
+
+    With a dtype alone, the same bytes read as numbers of that dtype, without a gradient.
+    """
+    if dtype is not None or (len(shape) == 1 and is_dtype(shape[0])):
+        return _reread(self, checked_dtype(shape[0] if dtype is None else dtype))
+    out = reshape(self, *(shape if size is None else (size,)))
     if not hasattr(out, "_base"):
         raise RuntimeError(
             f"view: the elements of shape {self.shape} do not lie in memory such that {out.shape} needs no copy; "
             "use reshape()."
         )
     return out
+
+
+def _reread(input: Tensor, dtype: Any) -> Tensor:
+    if input._node is not None:
+        raise RuntimeError(f"view: bytes read as {dtype} have no gradient; detach() the tensor first, or use to().")
+    try:
+        return make(input.array.view(dtype), None, input._stamp)
+    except ValueError as error:
+        raise RuntimeError(f"view: shape {input.shape} of {input.dtype} cannot be read as {dtype}: {error}") from None
 
 
 def view_as(self: Tensor, other: Tensor) -> Tensor:
@@ -160,6 +175,11 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return xp.permute_dims(input, axes=tuple(axes))  # type: ignore[no-any-return]
 
 
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """`transpose` by NumPy's name."""
+    return transpose(input, axis0, axis1)
+
+
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; tensors of fewer dimensions stay. RuntimeError for more than two dimensions."""
     if input.ndim > 2:
@@ -172,9 +192,9 @@ def _permute(input: Tensor, dims: Sequence[int]) -> Tensor:
     return permute(input, dims)
 
 
-def permute(self: Tensor, *dims: Any) -> Tensor:
+def permute(self: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order."""
-    order = lengths(dims)
+    order = lengths(order if dims is None else (dims,))
     if len(order) != self.ndim:
         raise RuntimeError(
             f"permute(): {len(order)} dims {list(order)} for a tensor of {self.ndim} dimensions; name each once."
@@ -251,12 +271,12 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     return tuple(common)
 
 
-def expand(self: Tensor, *sizes: Any) -> Tensor:
+def expand(self: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """A view in which dimensions of length 1, and new ones in front, are repeated; -1 leaves a length as it is.
 
     Raises RuntimeError for a dimension of another length.
     """
-    shape = lengths(sizes)
+    shape = lengths(sizes if size is None else (size,))
     own, lead = self.shape, len(shape) - self.ndim
     if lead < 0:
         raise RuntimeError(f"expand: {len(shape)} lengths are too few for the {self.ndim} dimensions of shape {own}.")
@@ -402,7 +422,7 @@ public(_reshape, name="reshape", method=False)
 public(_permute, name="permute", method=False)
 public(broadcast_shapes, method=False)
 public(broadcast_tensors, method=False)
-public(transpose, name="swapaxes")
+public(swapaxes)
 public(transpose, name="swapdims")
 public(movedim, name="moveaxis")
 public(atleast(1, ((0,),)), name="atleast_1d", method=False)

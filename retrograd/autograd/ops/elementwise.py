@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from retrograd.autograd.primitive import elementwise, nondifferentiable, primitive
-from retrograd.autograd.promotion import floating
+from retrograd.autograd.promotion import floating, promote_difference
 
 
 def constant(xp: Any, g: Any) -> Any:
@@ -32,6 +32,7 @@ def sign_of(xp: Any, x: Any) -> Any:
 # ---- arithmetic
 add = elementwise("add", x=lambda xp, g: g, y=lambda xp, g: g)
 subtract = elementwise("subtract", x=lambda xp, g: g, y=lambda xp, g: -g, backward="Sub")
+subtract.primitive.scope["promote"] = promote_difference
 multiply = elementwise("multiply", x=lambda xp, g, y: g * y, y=lambda xp, g, x: g * x, backward="Mul")
 divide = elementwise(
     "divide", x=lambda xp, g, y: g / y, y=lambda xp, g, y, out: -g * (out / y), backward="Div", floating=True
@@ -92,9 +93,17 @@ def power_exponent(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
 @primitive(name="Pow", promotes=("x", "y"))
 def power(xp: Any, x: Any, y: Any) -> Any:
     """x to the power y."""
-    if (y if hasattr(y, "dtype") else x).dtype.kind == "b":
+    kind = (y if hasattr(y, "dtype") else x).dtype.kind
+    if kind == "b":
         raise TypeError("the dtype is bool")
-    return xp.power(x, y)
+    return integer_power(xp, x, y) if kind == "i" else xp.power(x, y)
+
+
+def integer_power(xp: Any, x: Any, y: Any) -> Any:
+    """Integers to integer powers; a negative power of a base other than ±1 has the integer part 0."""
+    negative = y < 0
+    raised = xp.power(x, xp.where(negative, y & 1, y))
+    return xp.where(negative & (x * x != 1), xp.new_zeros(raised, shape=()), raised)
 
 
 power.vjps(x=power_base, y=power_exponent)

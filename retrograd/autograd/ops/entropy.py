@@ -31,7 +31,7 @@ def _(xp: Any, g: Any, x: Any, chosen: Any, reduction: str, p: Any) -> Any:
         e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
         p = e / xp.sum(e, axis=1, keepdims=True)
     weight = xp.reshape(g, shape=(-1, 1)) if reduction == "none" else g
-    return (p - chosen) * (weight / p.shape[0] if reduction == "mean" else weight), None
+    return (p - xp.astype(chosen, dtype=p.dtype)) * (weight / p.shape[0] if reduction == "mean" else weight), None
 
 
 @primitive

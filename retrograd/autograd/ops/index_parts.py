@@ -80,6 +80,8 @@ def index_array(x: Tensor, part: Any) -> tuple[Any, Stamp | None]:
         array, stamp = part, None
     else:
         raise IndexError(f"{_EXPECTED}, got {type(part).__name__}.")
+    if array.dtype == np.uint8 and array.ndim:
+        array, stamp = array != 0, None  # a mask, as PyTorch reads it: bytes were its truth values once
     if array.dtype.kind not in "iub":
         raise IndexError(f"tensors used as indices must be of an integer or boolean dtype, got {array.dtype}.")
     if array.ndim and device_of(array) != device_of(x._array):

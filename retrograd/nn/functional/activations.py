@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 from retrograd.autograd import ops
@@ -11,22 +12,28 @@ from retrograd.autograd.view import overwrite
 
 __all__ = [
     "celu",
+    "celu_",
     "elu",
+    "elu_",
     "gelu",
     "glu",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "leaky_relu",
+    "leaky_relu_",
     "log_softmax",
     "logsigmoid",
     "maxout",
     "mish",
     "prelu",
     "relu",
+    "relu_",
     "relu6",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "softmax",
@@ -37,6 +44,7 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "threshold_",
 ]
 
 SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al. 2017, eq. 14
@@ -226,3 +234,14 @@ def axis_of(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
         return dim
     warnings.warn(f"{name}: choosing a dimension is deprecated; pass dim=", UserWarning, stacklevel=stacklevel)
     return 0 if input.ndim in (0, 1, 3) else 1
+
+
+# ---- over the input
+
+celu_ = partial(celu, inplace=True)
+elu_ = partial(elu, inplace=True)
+hardtanh_ = partial(hardtanh, inplace=True)
+leaky_relu_ = partial(leaky_relu, inplace=True)
+relu_ = partial(relu, inplace=True)
+selu_ = partial(selu, inplace=True)
+threshold_ = partial(threshold, inplace=True)
