@@ -134,7 +134,7 @@ class FunctionCtx(Node):
             return out
         if id(out._stamp) in stamps or out._node is not None or any(out is other for other in earlier):
             return make(namespace(out).copy(out._array))
-        return make(out._array, None, out._stamp) if hasattr(out, "_base") else out
+        return make(out._array, None, out._stamp) if hasattr(out, "_whole") else out
 
     def _differentiable(self, out: Tensor, raw: Tensor) -> bool:
         return out.dtype.kind in "fc" and not any(raw is tensor for tensor in self._constant)

@@ -30,18 +30,18 @@ class Tensor:
     `_stamp`  when its storage was last changed in place, shared with every view of it
     and, unset until needed:
     `_grad`   the accumulated gradient, a Tensor
-    `_base`   the Tensor that it is a view of, and `_replay` the function that makes the view from it
+    `_whole`   the Tensor that it is a view of, and `_replay` the function that makes the view from it
     `_refusal`  why in-place changes through it are not recorded (a view made under no_grad, one output of several)
     `_views`  weak references to its views, that an in-place change must follow
     """
 
-    __slots__ = ("__weakref__", "_array", "_base", "_grad", "_node", "_refusal", "_replay", "_stamp", "_views")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_refusal", "_replay", "_stamp", "_views", "_whole")
 
     _array: Any
     _node: Node | None
     _stamp: Stamp
     _grad: Tensor
-    _base: Tensor
+    _whole: Tensor
     _replay: tuple[Any, ...]
     _refusal: str
     _views: list[weakref.ref[Tensor]]

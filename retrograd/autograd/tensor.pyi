@@ -21,13 +21,13 @@ clock: itertools.count[int]
 
 class Tensor:
     _array: Any
-    _base: Tensor
     _grad: Tensor
     _node: _Node | None
     _refusal: str
     _replay: tuple[Any, ...]
     _stamp: Stamp
     _views: list[weakref.ref[Tensor]]
+    _whole: Tensor
     @property
     def H(self) -> Tensor: ...
     @property
@@ -100,6 +100,8 @@ class Tensor:
     def __sub__(self, y: Any) -> Tensor: ...
     def __truediv__(self, y: Any) -> Tensor: ...
     def __xor__(self, y: Any) -> Tensor: ...
+    @property
+    def _base(self) -> Tensor | None: ...
     def _is_view(self) -> _bool: ...
     @property
     def _version(self) -> _int: ...

@@ -56,7 +56,7 @@ def as_view(x: Tensor, out: Tensor, primitive: Primitive, static: dict[str, Any]
         out._stamp = [0]
         return
     out._stamp = x._stamp
-    base = getattr(x, "_base", None)
+    base = getattr(x, "_whole", None)
     if base is None:
         base = x
         out._replay = ((primitive, static),)
@@ -66,7 +66,7 @@ def as_view(x: Tensor, out: Tensor, primitive: Primitive, static: dict[str, Any]
             out._refusal = refusal
     if not state.grad:
         out._refusal = NO_GRAD
-    out._base = base
+    out._whole = base
     views = getattr(base, "_views", None)
     if views is None:
         views = base._views = []
@@ -108,7 +108,7 @@ def prepare(tensor: Tensor, *operands: Any) -> bool:
     """Whether an in-place change by an operation with these operands is recorded; raises where it must not happen."""
     if not state.grad:
         return False
-    base = getattr(tensor, "_base", tensor)
+    base = getattr(tensor, "_whole", tensor)
     if tensor._node is None and base._node is None:
         for operand in operands:
             if getattr(operand, "_node", None) is not None:
@@ -158,7 +158,7 @@ def writable(tensor: Tensor, uniform: bool = False) -> Any:
 def memory(tensor: Tensor) -> Any:
     """The tensor's array, without the mark against writing that NumPy puts on some views of writable memory."""
     array = tensor.array
-    base = getattr(tensor, "_base", None)
+    base = getattr(tensor, "_whole", None)
     if base is None or getattr(array.flags, "writeable", True) or not base._array.flags.writeable:
         return array
     return namespace(tensor).writable(array)
@@ -207,7 +207,7 @@ def changed_in_place(tensor: Tensor, result: Tensor | None, who: str) -> None:
         return
     from retrograd.autograd.ops.inplace import replaced, write_view
 
-    base = getattr(tensor, "_base", tensor)
+    base = getattr(tensor, "_whole", tensor)
     if base is tensor:
         if result._node is None:
             result = replaced(tensor, result)
@@ -268,22 +268,22 @@ def leave_views(tensor: Tensor) -> None:
         old = make(tensor._array, tensor._node, tensor._stamp)
         old._views = [ref(view) for view in views]
         for view in views:
-            view._base = old
-    for name in ("_base", "_refusal", "_replay", "_views"):
+            view._whole = old
+    for name in ("_whole", "_refusal", "_replay", "_views"):
         if hasattr(tensor, name):
             delattr(tensor, name)
 
 
 def rehome(tensor: Tensor, old: Tensor, view: Tensor) -> None:
     """Makes a tensor the view `view` of its old self `old`, a new Tensor, which takes over its other views."""
-    if hasattr(tensor, "_base"):
+    if hasattr(tensor, "_whole"):
         tensor._replay = (*tensor._replay, *view._replay)
     else:
         others = list(_views_of(tensor))
         for other in others:
-            other._base = old
+            other._whole = old
         old._views = [ref(other) for other in (*others, tensor)]
-        tensor._base, tensor._replay = old, view._replay
+        tensor._whole, tensor._replay = old, view._replay
     tensor._array = view._array
     if tensor._node.__class__ is AccumulateGrad:
         tensor._node.shape = view.shape

@@ -37,6 +37,7 @@ EXPRESSIONS = [
     "x[:, :1].detach().view(T.int16)",
     "n.t().view(T.int32)",
     "x.permute(dims=(1, 0))",
+    "[(x * 1)._base, x._base is None, x[0]._base is x, x[0][1:]._base is x]",
     "x.expand(size=(2, 2, 3))",
     "x.repeat(repeats=(2, 1))",
     "x.tile(dims=(2,))",

@@ -126,9 +126,14 @@ def _get_version(self: Tensor) -> int:
     return self._stamp[1] if len(self._stamp) > 1 else 0
 
 
+def _get_base(self: Tensor) -> Tensor | None:
+    """The Tensor that this one is a view of; None for one that is no view."""
+    return getattr(self, "_whole", None)
+
+
 def _is_view(self: Tensor) -> bool:
     """Whether this Tensor shows the memory of another one that it follows in the graph."""
-    return hasattr(self, "_base")
+    return hasattr(self, "_whole")
 
 
 def detach(self: Tensor) -> Tensor:
@@ -169,7 +174,9 @@ def _set_data(self: Tensor, data: Tensor) -> None:
         self._node.hooks, self._node.after = node.hooks, node.after
 
 
-for _name, _getter in {"grad_fn": _get_grad_fn, "is_leaf": _get_is_leaf, "_version": _get_version}.items():
+for _name, _getter in {
+    "grad_fn": _get_grad_fn, "is_leaf": _get_is_leaf, "_version": _get_version, "_base": _get_base
+}.items():  # fmt: skip
     attribute(_name, _getter)
 attribute("data", _get_data, _set_data)
 method(_is_view)

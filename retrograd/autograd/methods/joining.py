@@ -249,7 +249,7 @@ def repeat(self: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     once = xp.reshape(self, shape=tuple(n for length in shape for n in (1, length)))
     spread = xp.broadcast_to(once, shape=tuple(n for pair in zip(times, shape) for n in pair))
     out = xp.reshape(spread, shape=tuple(n * length for n, length in zip(times, shape)))
-    return xp.copy(out) if hasattr(out, "_base") else out  # type: ignore[no-any-return]
+    return xp.copy(out) if hasattr(out, "_whole") else out  # type: ignore[no-any-return]
 
 
 def _tile(input: Tensor, dims: Sequence[int]) -> Tensor:
@@ -287,7 +287,7 @@ def repeat_interleave(
         spread = xp.expand_dims(input, axis=dim + 1)
         spread = xp.broadcast_to(spread, shape=(*before, length, repeats, *after))
         out = xp.reshape(spread, shape=(*before, length * repeats, *after))
-        out = xp.copy(out) if hasattr(out, "_base") else out
+        out = xp.copy(out) if hasattr(out, "_whole") else out
     else:
         raise TypeError(f"repeat_interleave(): repeats must be int or Tensor, not {type(repeats).__name__}")
     if output_size is not None and output_size != out.shape[dim]:

@@ -91,7 +91,7 @@ def view(self: Tensor, *shape: Any, size: Any = None, dtype: Any = None) -> Tens
     if dtype is not None or (len(shape) == 1 and is_dtype(shape[0])):
         return _reread(self, checked_dtype(shape[0] if dtype is None else dtype))
     out = reshape(self, *(shape if size is None else (size,)))
-    if not hasattr(out, "_base"):
+    if not hasattr(out, "_whole"):
         raise RuntimeError(
             f"view: the elements of shape {self.shape} do not lie in memory such that {out.shape} needs no copy; "
             "use reshape()."

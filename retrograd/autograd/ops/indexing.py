@@ -308,7 +308,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     """
     value = _value(x, value)
     parts = index if index.__class__ is tuple else (index,)
-    related = getattr(value, "_base", None) is getattr(x, "_base", x)
+    related = getattr(value, "_whole", None) is getattr(x, "_whole", x)
     if not related and is_basic(parts) and x.array.flags.c_contiguous and not prepare(x, value):
         write(writable(x), (*parts, ...) if Ellipsis not in parts else parts, value._array, x)
         touch(x, "__setitem__")
@@ -332,7 +332,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
 
 def assign(target: Tensor, value: Tensor, who: str) -> None:
     """Writes a value into a whole tensor, often a view of the one that the user named."""
-    if getattr(value, "_base", None) is getattr(target, "_base", target) and value._replay == getattr(
+    if getattr(value, "_whole", None) is getattr(target, "_whole", target) and value._replay == getattr(
         target, "_replay", ()
     ):
         return  # the end of `x[i] += v`: the view is already in its place
@@ -341,7 +341,7 @@ def assign(target: Tensor, value: Tensor, who: str) -> None:
     write(array, ..., _own(value, target), target)
     result = None
     if recorded:
-        old = make(target._array) if hasattr(target, "_base") else target  # write_view cuts off a view's old value
+        old = make(target._array) if hasattr(target, "_whole") else target  # write_view cuts off a view's old value
         result = replaced(old, _without_ones(value, target.ndim))
     changed_in_place(target, result, who)
 
