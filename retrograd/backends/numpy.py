@@ -425,8 +425,17 @@ def writable(x: Array) -> Array:
 def getitem(x: Array, index: Any) -> Array:
     if type(index) is tuple and builtins.any(map(_is_array, index)):
         view, index = split_index(_lists_to_arrays(index))
-        x = x[view]
+        return _picked(x[view], index)
     return x[index]
+
+
+def _picked(x: Array, index: tuple[Any, ...]) -> Array:
+    """The elements at full slices and arrays, in C order: NumPy would put the arrays' dimensions first in memory."""
+    arrays = [axis for axis, part in enumerate(index) if type(part) is not slice]
+    if len(arrays) == 1 and _is_array(index[arrays[0]]) and index[arrays[0]].dtype.kind != "b":
+        return x.take(index[arrays[0]], arrays[0])
+    out = x[index]
+    return out if out.flags.c_contiguous else out.copy()
 
 
 def setitem(x: Array, index: Any, value: Any) -> None:

@@ -68,6 +68,7 @@ EXPRESSIONS = [
     "x != (1, 2)",
     "[x == {}, {} != x, x == None]",
     "x[T.tensor([1, 0], dtype=T.uint8)]",
+    "[x[:, T.tensor([2, 0])].view(-1), x[:, x[0] < 1].view(-1), x.index_select(1, T.tensor([0, 1])).view(-1)]",
     "x[:, T.tensor([1, 0, 1], dtype=T.uint8)]",
     "T.tensor(0.5).masked_scatter(T.tensor(True), T.tensor([2.0, 3.0]))",
     "s.masked_scatter(s > 9, s.sin())",
