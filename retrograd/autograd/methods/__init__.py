@@ -7,6 +7,7 @@ from retrograd.autograd.methods import (
     conversion,
     creation,
     decompositions,
+    diagonals,
     elementwise,
     indexing,
     inplace,
@@ -17,9 +18,12 @@ from retrograd.autograd.methods import (
     products,
     random,
     reduction,
+    repeating,
     scan,
     shape,
     sorting,
+    splitting,
+    turning,
 )
 from retrograd.autograd.methods.registry import FUNCTIONS
 
@@ -31,6 +35,7 @@ __all__ = [
     "conversion",
     "creation",
     "decompositions",
+    "diagonals",
     "elementwise",
     "indexing",
     "inplace",
@@ -41,7 +46,10 @@ __all__ = [
     "products",
     "random",
     "reduction",
+    "repeating",
     "scan",
     "shape",
     "sorting",
+    "splitting",
+    "turning",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.methods import arithmetic, comparison, elementwise, indexing, joining, products, scan
+from retrograd.autograd.methods import arithmetic, comparison, diagonals, elementwise, indexing, products, scan
 from retrograd.autograd.methods.registry import FUNCTIONS, in_place, method
 from retrograd.autograd.modes import enable_grad
 from retrograd.autograd.ops.indexing import assign
@@ -20,7 +20,7 @@ from retrograd.backends import device_of
 
 __all__ = ["register"]
 
-SOURCES = (arithmetic, comparison, elementwise, indexing, joining, products, scan)
+SOURCES = (arithmetic, comparison, diagonals, elementwise, indexing, products, scan)
 """Where the functions come from; they are in FUNCTIONS once these are imported."""
 
 xp: Any = ops
