@@ -9,40 +9,35 @@ import math
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import retrograd as rg
-from retrograd import data, io, models, nn, optim, viz
+from retrograd import io, viz
 from retrograd.backends import backend_of
-from retrograd.cli.datasets import NAMES, load
+from retrograd.cli.datasets import NAMES
+from retrograd.cli.recipes import PROGRAMS, Plan, Recipe
+from retrograd.cli.recipes.recipe import Measure
 
 __all__ = ["add_parser"]
 
 
-class Plan(NamedTuple):
-    """What the options are where nobody gives them."""
-
-    epochs: int
-    batch_size: int
-    lr: float
-
-
-PLANS = {"digits": Plan(epochs=60, batch_size=32, lr=3e-3)}
-PLAN = Plan(epochs=25, batch_size=100, lr=1e-3)
-
-
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    parser = commands.add_parser("train", help="train a network and write what came of it")
+    parser = commands.add_parser(
+        "train",
+        help="train a network and write what came of it",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="models:\n" + "\n".join(f"  {name:16}{program.about}" for name, program in PROGRAMS.items()),
+    )
     add = parser.add_argument
-    add("model", choices=["mlp"], help="784-100-10 with sigmoids, or as many inputs as the images have pixels")
-    add("--data", default="digits", help=f"{', '.join(NAMES)}, or a folder with IDX files (digits)")
+    add("model", choices=list(PROGRAMS), metavar="MODEL", help="one of the models below")
+    add("--data", help=f"{', '.join(NAMES)}, a folder with IDX files, or a text file (what suits the model)")
     add("--device", help="cpu, cuda or cuda:N (the default device)")
-    add("--epochs", type=positive_integer, help="passes over the data (25; digits 60)")
-    add("--batch-size", type=positive_integer, help="samples per step (100; digits 32)")
-    add("--lr", type=positive_number, help="learning rate of Adam (0.001; digits 0.003)")
+    add("--epochs", type=positive_integer, help="passes over the data (what suits the model)")
+    add("--batch-size", type=positive_integer, help="samples per step (what suits the model)")
+    add("--lr", type=positive_number, help="learning rate (what suits the model)")
     add("--seed", type=int, default=0, help="seed of the initial weights and of the order of the samples (0)")
-    add("--out", type=Path, default=Path("runs/mlp"), help="folder for the results (runs/mlp)")
+    add("--out", type=Path, help="folder for the results (runs/MODEL)")
     parser.set_defaults(run=run)
 
 
@@ -68,20 +63,29 @@ def run(options: argparse.Namespace) -> None:
     """Trains and writes."""
     device = rg.get_default_device() if options.device is None else rg.device(options.device)
     backend_of(device)  # raises where its library or hardware is missing, before a folder is made
-    prepare(options.out)
-    given = {name: value for name in Plan._fields if (value := getattr(options, name)) is not None}
-    plan = PLANS.get(options.data, PLAN)._replace(**given)
+    program = PROGRAMS[options.model]
+    name, out = options.data or program.recipe.DATA, options.out or Path("runs", options.model)
+    given = {field: value for field in Plan._fields if (value := getattr(options, field)) is not None}
+    plan = (program.recipe.PLANS.get(name) or program.plan or program.recipe.PLAN)._replace(**given)
+    prepare(out)
     with device:
-        training_set, test_set = load(options.data)
+        sets = program.recipe.load(name)
         rg.manual_seed(options.seed)
-        model = models.mlp(in_features=math.prod(training_set.tensors[0].shape[1:]))
+        training = program.recipe(program, sets, plan)
         started = time.perf_counter()
-        history = train(model, training_set, test_set, plan)
-        measures = {**evaluate(model, test_set), **history, "seconds": round(time.perf_counter() - started, 3)}
-        asked = {name: vars(options)[name] for name in ("model", "data", "seed")}
-        write(options.out, model, {**asked, "device": str(device), **plan._asdict(), **measures}, training_set)
-    accuracy, loss = measures["test_accuracy"], measures["test_loss"]
-    print(f"test accuracy {accuracy:.2%}, test loss {loss:.4f}; results in {options.out}")
+        history, measures = train(training)
+        seconds = round(time.perf_counter() - started, 3)
+        asked = {"model": options.model, "data": name, "seed": options.seed, "device": str(device), **plan._asdict()}
+        write(out, training, {**asked, **measures, **history, "seconds": seconds})
+    print(f"{described(training, measures)}; results in {out}")
+
+
+def described(training: Recipe, measures: dict[str, float]) -> str:
+    """The measures in words, the one that counts first."""
+    first = training.MEASURE
+    rest = {name: f"{value:.4f}" for name, value in measures.items() if name != first.name}
+    found = {first.name: f"{measures[first.name]:{first.format}}", **rest}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.items())
 
 
 def prepare(folder: Path) -> None:
@@ -97,81 +101,88 @@ def prepare(folder: Path) -> None:
         raise OSError(f"cannot write results to {str(folder)!r}: {error.strerror}") from None
 
 
-def train(
-    model: nn.Module, training_set: data.TensorDataset, test_set: data.TensorDataset, plan: Plan
-) -> dict[str, list[float]]:
-    """Adam on the cross-entropy; mean loss and test accuracy of every epoch. Raises RuntimeError for a loss of NaN."""
+def train(training: Recipe) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Mean losses and the measure of every epoch, and all measures after the last one.
+
+    Raises RuntimeError for a loss that is NaN or infinite.
+    """
     from tqdm import tqdm
 
-    loader: data.DataLoader[Any] = data.DataLoader(training_set, batch_size=plan.batch_size, shuffle=True)
-    optimizer = optim.Adam(model.parameters(), lr=plan.lr)
-    loss_of = nn.CrossEntropyLoss()
-    losses: list[float] = []
-    accuracies: list[float] = []
+    loader, plan, measure = training.batches(), training.plan, training.MEASURE
+    history: dict[str, list[float]] = {}
+    measures: dict[str, float] = {}
     with tqdm(total=plan.epochs * len(loader), unit="step", dynamic_ncols=True, disable=None) as bar:
         for epoch in range(1, plan.epochs + 1):
             bar.set_description(f"epoch {epoch}/{plan.epochs}", refresh=False)
-            total = 0.0
-            for inputs, labels in loader:
-                optimizer.zero_grad()
-                loss = loss_of(model(inputs), labels)
-                loss.backward()
-                optimizer.step()
-                total += loss.item() * len(inputs)
+            totals: dict[str, float] = {}
+            for batch in loader:
+                for name, value in training.step(batch).items():
+                    totals[name] = totals.get(name, 0.0) + value
                 bar.update()
-            if not math.isfinite(total):
-                raise RuntimeError(f"the loss became {total} in epoch {epoch}: try a --lr below {plan.lr:g}")
-            losses.append(total / len(training_set))
-            accuracies.append(evaluate(model, test_set)["test_accuracy"])
-            bar.set_postfix(loss=f"{losses[-1]:.4f}", test_accuracy=f"{accuracies[-1]:.2%}")
-    return {"train_loss": losses, "epoch_test_accuracy": accuracies}
+            for name, total in totals.items():
+                if not math.isfinite(total):
+                    raise RuntimeError(f"the {name} became {total} in epoch {epoch}: try a --lr below {plan.lr:g}")
+                history.setdefault(f"train_{name}", []).append(total / len(loader))
+            measures = evaluate(training)
+            value = measures[measure.name]
+            history.setdefault(f"epoch_{measure.name}", []).append(value)
+            bar.set_postfix_str(f"loss={history['train_loss'][-1]:.4f}, {measure.name}={value:{measure.format}}")
+    return history, measures
 
 
-def evaluate(model: nn.Module, test_set: data.TensorDataset) -> dict[str, float]:
-    """Accuracy and mean cross-entropy over the test set."""
-    inputs, labels = test_set.tensors
-    model.eval()
+def evaluate(training: Recipe) -> dict[str, float]:
+    """The measures over the test samples."""
+    training.model.eval()
     with rg.no_grad():
-        logits = model(inputs)
-        loss = nn.functional.cross_entropy(logits, labels).item()
-        accuracy = (logits.argmax(dim=1) == labels).float().mean().item()
-    model.train()
-    return {"test_accuracy": accuracy, "test_loss": loss}
+        measures = training.measure()
+    training.model.train()
+    return measures
 
 
-def write(folder: Path, model: nn.Module, metrics: dict[str, Any], training_set: data.TensorDataset) -> None:
-    """model.safetensors, metrics.json, curves.png and graph.svg; they appear together, when all four are done."""
+def write(folder: Path, training: Recipe, metrics: dict[str, Any]) -> None:
+    """Model, metrics, curves, graph and what the recipe adds; all files appear together, when the last is done."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name:
         new = Path(name)
-        io.save_file(model.state_dict(), new / "model.safetensors")
+        io.save_file(training.model.state_dict(), new / "model.safetensors")
         (new / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-        draw_curves(new / "curves.png", metrics)
-        draw_graph(new / "graph.svg", model, *training_set[:1])
+        draw_curves(new / "curves.png", metrics, training.MEASURE)
+        training.model.eval()
+        with rg.no_grad():
+            for file, figure in training.pictures().items():
+                figure.savefig(new / file, dpi=120)
+            for file, text in training.texts().items():
+                (new / file).write_text(text)
+        draw_graph(new / "graph.svg", training)
         for path in new.iterdir():
             path.replace(folder / path.name)
 
 
-def draw_curves(path: Path, metrics: dict[str, Any]) -> None:
-    """Training loss and test accuracy over the epochs."""
+def draw_curves(path: Path, metrics: dict[str, Any], measure: Measure) -> None:
+    """The training losses and the measure over the epochs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
-    figure.suptitle(f"{metrics['model']} on {Path(metrics['data']).name}: test accuracy {metrics['test_accuracy']:.2%}")
+    found = f"{measure.name.replace('_', ' ')} {metrics[measure.name]:{measure.format}}"
+    figure.suptitle(f"{metrics['model']} on {Path(metrics['data']).name}: {found}")
     left, right = figure.subplots(1, 2)
+    losses = {name: values for name, values in metrics.items() if name.startswith("train_")}
     epochs = range(1, len(metrics["train_loss"]) + 1)
-    left.plot(epochs, metrics["train_loss"], marker=".")
-    left.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    right.plot(epochs, [100 * accuracy for accuracy in metrics["epoch_test_accuracy"]], marker=".", color="tab:green")
-    right.set(xlabel="epoch", ylabel="test accuracy in %")
+    for name, values in losses.items():
+        left.plot(epochs, values, marker=".", label=name.removeprefix("train_").replace("_", " "))
+    positive = min(map(min, losses.values())) > 0
+    left.set(xlabel="epoch", ylabel="training loss", yscale="log" if positive else "linear")
+    if len(losses) > 1:
+        left.legend()
+    right.plot(epochs, metrics[f"epoch_{measure.name}"], marker=".", color="tab:green")
+    right.set(xlabel="epoch", ylabel=measure.name.replace("_", " "))
     for axes in (left, right):
         axes.grid(which="both", alpha=0.3)
     figure.savefig(path, dpi=120)
 
 
-def draw_graph(path: Path, model: nn.Module, image: rg.Tensor, label: rg.Tensor) -> None:
+def draw_graph(path: Path, training: Recipe) -> None:
     """The graph of one sample's loss; as .dot where Graphviz is missing."""
-    loss = nn.functional.cross_entropy(model(image), label)
-    picture = viz.graph(loss, params={"image": image, **dict(model.named_parameters())})
+    picture = viz.graph(training.example(), params=dict(training.model.named_parameters()))
     try:
         picture.render(path)
     except RuntimeError as error:
