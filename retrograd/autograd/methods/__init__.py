@@ -22,7 +22,9 @@ from retrograd.autograd.methods import (
     scan,
     shape,
     sorting,
+    special,
     splitting,
+    statistics,
     turning,
 )
 from retrograd.autograd.methods.registry import FUNCTIONS
@@ -50,6 +52,8 @@ __all__ = [
     "scan",
     "shape",
     "sorting",
+    "special",
     "splitting",
+    "statistics",
     "turning",
 ]

@@ -8,6 +8,7 @@ import sys
 
 from retrograd.autograd.ops import (
     activation,
+    attention,
     choice,
     decompositions,
     elementwise,
@@ -20,6 +21,7 @@ from retrograd.autograd.ops import (
     scan,
     scatter,
     shape,
+    special,
     transfer,
 )
 from retrograd.autograd.ops.einstein import einsum as einsum
