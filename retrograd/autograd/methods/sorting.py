@@ -159,37 +159,78 @@ def quantile(
     >>> rg.tensor([1.0, 2.0, 3.0, 4.0]).quantile(0.5)
     tensor(2.5000)
     """
+    return _quantiles("quantile", input, q, dim, keepdim, interpolation, _between)
+
+
+def nanquantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The quantiles of what is not NaN; else as `quantile`.
+
+    >>> import retrograd as rg
+    >>> rg.tensor([1.0, float("nan"), 3.0]).nanquantile(0.5)
+    tensor(2.)
+    """
+    return _quantiles("nanquantile", input, q, dim, keepdim, interpolation, _between_numbers)
+
+
+INTERPOLATIONS: dict[str, Any] = {
+    "linear": lambda part: part,
+    "lower": lambda part: 0.0 * part,
+    "higher": lambda part: 1.0 * (part > 0),
+    "midpoint": lambda part: 0.5 * (part > 0),
+    "nearest": lambda part: 1.0 * (part > 0.5),
+}
+"""How far from the lower to the higher neighbour a quantile is taken, by the fraction of its rank."""
+
+
+def _quantiles(
+    name: str, input: Tensor, q: Any, dim: int | None, keepdim: bool, interpolation: str, between: Any
+) -> Tensor:
     if input.dtype not in ("float32", "float64"):
-        raise RuntimeError(f"quantile: the input must be float32 or float64, got {input.dtype}.")
-    ways = ("linear", "lower", "higher", "midpoint", "nearest")
-    if interpolation not in ways:
-        raise RuntimeError(f"quantile: interpolation must be one of {', '.join(ways)}, got {interpolation!r}.")
+        raise RuntimeError(f"{name}: the input must be float32 or float64, got {input.dtype}.")
+    if interpolation not in INTERPOLATIONS:
+        ways = ", ".join(INTERPOLATIONS)
+        raise RuntimeError(f"{name}: interpolation must be one of {ways}, got {interpolation!r}.")
     wanted = q.tolist() if isinstance(q, Tensor) else q
     several = isinstance(wanted, list)
     fractions = wanted if several else [wanted]
     if not all(0 <= f <= 1 for f in fractions):
-        raise RuntimeError(f"quantile: q must be in the range [0, 1], got {wanted}.")
+        raise RuntimeError(f"{name}: q must be in the range [0, 1], got {wanted}.")
     flat = _ops.reshape(input, shape=(-1,)) if dim is None or not input.ndim else input
     axis = 0 if dim is None or not input.ndim else dimension(dim, input.ndim)
     if not flat.shape[axis]:
-        raise RuntimeError("quantile: the input must not be empty.")
+        raise RuntimeError(f"{name}: the input must not be empty.")
     values = sort(flat, axis).values
-    last = _slice(values, axis, flat.shape[axis] - 1, flat.shape[axis])
-    found = []
-    for fraction in fractions:
-        rank = fraction * (flat.shape[axis] - 1)
-        low, high = int(rank), min(int(rank) + 1, flat.shape[axis] - 1)
-        weight = {"linear": rank - low, "lower": 0.0, "higher": float(rank > low), "midpoint": 0.5 * (rank > low)}.get(
-            interpolation, float(round(rank) > low)
-        )
-        start, end = _slice(values, axis, low, low + 1), _slice(values, axis, high, high + 1)
-        between = _ops.lerp(start, end, weight)
-        found.append(_ops.where(_ops.isnan(last), last, between))  # NaN are sorted to the end
+    found = [between(values, axis, fraction, INTERPOLATIONS[interpolation]) for fraction in fractions]
     if dim is None and keepdim:
         found = [_ops.reshape(f, shape=(1,) * input.ndim) for f in found]
     elif not keepdim or not input.ndim:
         found = [_ops.squeeze(f, axis=axis) for f in found]
     return _ops.stack(*found, axis=0) if several else found[0]  # type: ignore[no-any-return]
+
+
+def _between(values: Tensor, axis: int, fraction: float, weight: Any) -> Tensor:
+    """The quantile of sorted values; NaN where there is one, since NaN are sorted to the end."""
+    end = values.shape[axis] - 1
+    rank = fraction * end
+    low, high = int(rank), min(int(rank) + 1, end)
+    lower, higher = _slice(values, axis, low, low + 1), _slice(values, axis, high, high + 1)
+    last = _slice(values, axis, end, end + 1)
+    part = float(round(rank) > low) if weight is INTERPOLATIONS["nearest"] else float(weight(rank - low))
+    return _ops.where(_ops.isnan(last), last, _ops.lerp(lower, higher, part))  # type: ignore[no-any-return]
+
+
+def _between_numbers(values: Tensor, axis: int, fraction: float, weight: Any) -> Tensor:
+    """The quantile of the sorted values before the first NaN; NaN where there are none."""
+    numbers = _ops.sum(_ops.equal(values, values), axis=axis, keepdims=True)
+    end = _ops.astype(_ops.clip(numbers - 1, min=0), dtype=values.dtype)
+    rank = end * fraction
+    low = _ops.floor(rank)
+    lower, higher = (
+        picked(values, _ops.astype(place, dtype="int64"), axis) for place in (low, _ops.minimum(low + 1, end))
+    )
+    return _ops.lerp(lower, higher, weight(rank - low))  # type: ignore[no-any-return]
 
 
 # ---- unique values
@@ -317,7 +358,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 for _function in (
-    argsort, sort, msort, topk, kthvalue, median, nanmedian, quantile, unique, unique_consecutive, bincount,
+    argsort, sort, msort, topk, kthvalue, median, nanmedian, quantile, nanquantile, unique, unique_consecutive,
+    bincount,
 ):  # fmt: skip
     public(_function)
 public(searchsorted, method=False)

@@ -114,8 +114,8 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     >>> rg.heaviside(rg.tensor([-1.0, 0.0, 2.0]), rg.tensor(0.5))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    if not isinstance(values, Tensor) or input.dtype != values.dtype:
-        raise RuntimeError(f"heaviside: input and values must have one dtype, got {input.dtype} and {values!r:.40}.")
+    if input.dtype != values.dtype:
+        raise RuntimeError(f"heaviside: input and values must have one dtype, got {input.dtype} and {values.dtype}.")
     x = input.detach()
     step = _ops.astype(_ops.greater(x, 0), dtype=x.dtype)
     return _ops.where(_ops.equal(x, 0), values.detach(), step)  # type: ignore[no-any-return]

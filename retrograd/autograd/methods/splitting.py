@@ -127,5 +127,8 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 _function: Any
 for _function in (split_with_sizes, chunk, tensor_split, hsplit, vsplit, dsplit, unbind):
     public(_function)
-method(split)
-public(_split, name="split", method=False)
+for _name in ("split", "unsafe_split"):
+    method(split, name=_name)
+    public(_split, name=_name, method=False)
+public(chunk, name="unsafe_chunk")
+public(split_with_sizes, name="unsafe_split_with_sizes")
