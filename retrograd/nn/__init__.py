@@ -30,6 +30,9 @@ from retrograd.nn.activations import (
     Tanhshrink,
     Threshold,
 )
+from retrograd.nn.attention import (
+    MultiheadAttention,
+)
 from retrograd.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -94,6 +97,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parameter",

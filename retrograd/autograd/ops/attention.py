@@ -9,13 +9,12 @@ from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
 
 
-@primitive(name="ScaledDotProductAttention", residuals=("weights", "total", "shift"), heavy=("bias", "keep"))
-def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None, keep: Any = None) -> Any:
+@primitive(name="ScaledDotProductAttention", residuals=("weights", "total", "shift"), heavy=("bias", "factors"))
+def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None, factors: Any = None) -> Any:
     """softmax(scale · q kᵀ + bias) v: queries (*, L, d), keys (*, S, d), values (*, S, e), result (*, L, e).
 
-    `bias` and `keep` are constant arrays that broadcast to the scores (*, L, S), or None: what is added to the scores
-    (−∞ where nothing may be seen), and the factors of dropout, with which the probabilities are multiplied. A query
-    that sees nothing gives 0.
+    `bias` and `factors` are constant arrays that broadcast to the scores (*, L, S), or None: what is added to them (−∞
+    where nothing may be seen), and what dropout multiplies the probabilities by. A query that sees nothing gives 0.
 
     The probabilities are kept as weights exp(score − shift) and their total: it is the few results that are divided.
     """
@@ -28,14 +27,14 @@ def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None
     weights -= shift
     weights = xp.exp(weights)
     total = safe(xp, xp.sum(weights, axis=-1, keepdims=True))
-    out = xp.matmul(weights if keep is None else weights * keep, v)
+    out = xp.matmul(weights if factors is None else weights * factors, v)
     out /= total
     return out, weights, total, shift
 
 
 @attention.vjp
 def _(
-    xp: Any, g: Any, q: Any, k: Any, v: Any, out: Any, scale: float, bias: Any, keep: Any,
+    xp: Any, g: Any, q: Any, k: Any, v: Any, out: Any, scale: float, bias: Any, factors: Any,
     weights: Any, total: Any, shift: Any,
 ) -> Any:  # fmt: skip
     """With p = softmax(s) and out = p v, the gradient of s is p ∘ (g vᵀ − Σ g ∘ out): Dao et al. 2022, appendix B.2."""
@@ -45,10 +44,10 @@ def _(
         weights = xp.exp((scores if bias is None else scores + bias) - shift)
         total = safe(xp, xp.sum(weights, axis=-1, keepdims=True))
     g = g / total
-    g_v = xp.matmul(mT(xp, weights if keep is None else weights * keep), g)
+    g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
     g_scores = xp.matmul(g, mT(xp, v))
-    if keep is not None:
-        g_scores = g_scores * keep
+    if factors is not None:
+        g_scores = g_scores * factors
     inner = xp.sum(g * out, axis=-1, keepdims=True)
     if recorded:
         g_scores = weights * (g_scores - inner)

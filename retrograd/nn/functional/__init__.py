@@ -37,6 +37,10 @@ from retrograd.nn.functional.activations import (
     threshold,
     threshold_,
 )
+from retrograd.nn.functional.attention import (
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
 from retrograd.nn.functional.linear import (
     bilinear,
     dropout,
@@ -82,12 +86,14 @@ __all__ = [
     "maxout",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
     "one_hot",
     "prelu",
     "relu",
     "relu_",
     "relu6",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",
