@@ -14,6 +14,8 @@ from retrograd.backends import device_of
 
 __all__: list[str] = []
 
+_function: Any
+
 
 def is_signed(input: Tensor) -> bool:
     """Whether the dtype has negative numbers.

@@ -119,7 +119,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
         raise RuntimeError(f"sum_to_size: size {shape} is not expandable to {self.shape}.")
     stretched = tuple(i for i, m in enumerate(self.shape) if i < added or (shape[i - added] == 1 and m != 1))
     summed = _ops.sum(self, axis=stretched, keepdims=True) if stretched else self
-    return _ops.reshape(summed, shape=shape) if added else summed  # type: ignore[no-any-return]
+    return _ops.reshape(summed, shape=shape) if added else summed
 
 
 for _function in (select_scatter, slice_scatter, diagonal_scatter, narrow_copy, index_reduce, renorm):
