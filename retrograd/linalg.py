@@ -28,17 +28,30 @@ from retrograd.autograd.methods.norms import matrix_norm, vector_norm
 from retrograd.autograd.methods.norms import norm_of as norm
 from retrograd.autograd.methods.products import matmul, multi_dot
 from retrograd.autograd.methods.products import vector_cross as cross
+from retrograd.autograd.methods.solving import (
+    cholesky_ex,
+    inv_ex,
+    solve_ex,
+    tensorinv,
+    tensorsolve,
+    vander,
+    vecdot,
+)
+from retrograd.autograd.methods.solving import matrix_diagonal as diagonal
 from retrograd.autograd.promotion import LinAlgError
 
 __all__ = [
     "LinAlgError",
     "cholesky",
+    "cholesky_ex",
     "cond",
     "cross",
     "det",
+    "diagonal",
     "eigh",
     "eigvalsh",
     "inv",
+    "inv_ex",
     "lstsq",
     "matmul",
     "matrix_exp",
@@ -51,8 +64,13 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_ex",
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
+    "vecdot",
     "vector_norm",
 ]
