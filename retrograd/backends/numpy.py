@@ -229,7 +229,17 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    if x.size > 4096 and (axis == -1 or axis == x.ndim - 1) and x.shape[-1] <= 256 and x.dtype.char in "fd":
+        return _largest_of_rows(x, keepdims)
     return _maximum_reduce(x, axis, None, None, keepdims)
+
+
+def _largest_of_rows(x: Array, keepdims: bool) -> Array:
+    """What `maximum.reduce` gives for short rows, in half its time: the search for the place is the faster one."""
+    places = x.argmax(-1)
+    places += np.arange(0, x.size, x.shape[-1]).reshape(places.shape)
+    largest = x.reshape(-1).take(places)
+    return largest[..., None] if keepdims else largest
 
 
 def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrograd.autograd.ops.linalg import mT
+from retrograd.autograd.ops.loss import total as row_total
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
 
@@ -26,7 +27,7 @@ def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None
         shift = xp.where(shift == -float("inf"), 0.0, shift)
     weights -= shift
     weights = xp.exp(weights)
-    total = safe(xp, xp.sum(weights, axis=-1, keepdims=True))
+    total = safe(xp, row_total(xp, weights, -1))
     out = xp.matmul(weights if factors is None else weights * factors, v)
     out /= total
     return out, weights, total, shift
@@ -42,13 +43,13 @@ def _(
     if recorded:  # the gradient must depend on q and k; a softmax does not depend on the shift
         scores = xp.matmul(q * scale, mT(xp, k))
         weights = xp.exp((scores if bias is None else scores + bias) - shift)
-        total = safe(xp, xp.sum(weights, axis=-1, keepdims=True))
+        total = safe(xp, row_total(xp, weights, -1))
     g = g / total
     g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
     g_scores = xp.matmul(g, mT(xp, v))
     if factors is not None:
         g_scores = g_scores * factors
-    inner = xp.sum(g * out, axis=-1, keepdims=True)
+    inner = row_total(xp, g * out, -1)
     if recorded:
         g_scores = weights * (g_scores - inner)
     else:
