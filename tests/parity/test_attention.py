@@ -315,3 +315,20 @@ class TestMultiheadAttention:
             return library.nn.MultiheadAttention(8, 2)(x, x, x, attn_mask=library.ones(3, 3, dtype=library.int64))
 
         assert_same_kind(raised_by(attempt, rg), raised_by(attempt, torch))
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1), (2, 1, 0)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_dropout_draws_in_the_order_of_memory(axes, step):
+    array = np.ones((3, 4, 5 * step))[..., ::step].transpose(axes)
+    outs = []
+    for library, x in (
+        (rg, rg.from_numpy(array)),
+        (
+            torch,
+            torch.as_strided(torch.ones(60 * step, dtype=torch.float64), array.shape, [s // 8 for s in array.strides]),
+        ),
+    ):
+        library.manual_seed(5)
+        outs.append(library.nn.functional.dropout(x, 0.4))
+    close(*outs)

@@ -6,7 +6,6 @@ from typing import Any
 
 from retrograd.autograd.primitive import primitive
 
-
 ROW = range(8, 513)
 """Lengths of rows that a product with ones sums several times faster than a reduction, and as accurately."""
 

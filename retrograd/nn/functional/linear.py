@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from retrograd.autograd import ops
 from retrograd.autograd.methods.random import default_generator
 from retrograd.autograd.tensor import Tensor, make, namespace
@@ -44,9 +46,22 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ValueError(f"dropout: the probability p must lie between 0 and 1, got {p}.")
     if not training or p == 0 or 0 in input.shape:
         return input
-    mask = default_generator.dropout_mask(p, input.shape, input.dtype)
+    mask = mask_in_memory_order(p, input)
     if p < 1:
         mask /= mask.dtype.type(1 - p)
     with input.device:
         out = input * make(namespace(input).from_host(mask))
     return overwrite(input, out, "dropout_") if inplace else out
+
+
+def mask_in_memory_order(p: float, input: Tensor) -> Any:
+    """Zeros with probability p, else ones, on the host: drawn in the order of the input's elements in memory.
+
+    So does PyTorch: the mask of x.transpose(0, 1) is the transposed mask of x.
+    """
+    array, shape = input._array, input.shape
+    if array.flags.c_contiguous or 0 in array.strides:
+        return default_generator.dropout_mask(p, shape, input.dtype)
+    order = sorted(range(len(shape)), key=array.strides.__getitem__, reverse=True)
+    mask = default_generator.dropout_mask(p, tuple(shape[axis] for axis in order), input.dtype)
+    return mask.transpose(sorted(range(len(shape)), key=order.__getitem__))
