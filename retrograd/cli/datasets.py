@@ -10,7 +10,7 @@ import retrograd as rg
 from retrograd.data import MNIST, Digits, FashionMNIST, TensorDataset, random_split
 from retrograd.data.mnist import FileProgress
 
-__all__ = ["NAMES", "load"]
+__all__ = ["NAMES", "images", "load"]
 
 NAMES = ("digits", "mnist", "fashion-mnist")
 
@@ -18,21 +18,27 @@ TRAINING_IMAGES = 50_000  # the last 10,000 of 60,000 are kept for choosing hype
 
 
 def load(name: str) -> tuple[TensorDataset, TensorDataset]:
+    """The sets of `images`, pixels with mean 0 and deviation 1 in the training set. ValueError where all are equal."""
+    training, test = images(name)
+    return normalised(training.tensors, test.tensors)
+
+
+def images(name: str) -> tuple[TensorDataset, TensorDataset]:
     """Training and test set of (image, label) on the default device, by name or from a folder with four IDX files.
 
-    Pixels have mean 0 and deviation 1 over the training set. Raises ValueError for a name that is neither, ImportError
-    where the digits need scikit-learn, and OSError where files can neither be read nor downloaded.
+    Images are (1, H, W) with pixels in [0, 1]. Raises ValueError for a name that is neither, ImportError where the
+    digits need scikit-learn, and OSError where files can neither be read nor downloaded.
     """
     if name == "digits":
         digits = Digits()
         train, test = random_split(digits, [0.8, 0.2], generator=rg.Generator().manual_seed(0))
-        return normalised(digits[train.indices], digits[test.indices])
+        return TensorDataset(*digits[train.indices]), TensorDataset(*digits[test.indices])
     if name not in NAMES and not Path(name).is_dir():
         raise ValueError(f"--data {name!r} is neither one of {', '.join(NAMES)} nor a folder with IDX files")
     kind, root = (FashionMNIST if name == "fashion-mnist" else MNIST), (None if name in NAMES else name)
     with download_bar() as progress:
-        images = kind(root, progress=progress)
-    return normalised(images[:TRAINING_IMAGES], kind(root, train=False)[:])
+        training = kind(root, progress=progress)
+    return TensorDataset(*training[:TRAINING_IMAGES]), TensorDataset(*kind(root, train=False)[:])
 
 
 def normalised(train: tuple[rg.Tensor, ...], test: tuple[rg.Tensor, ...]) -> tuple[TensorDataset, TensorDataset]:

@@ -19,7 +19,7 @@ EVALUATION_BATCH = 500
 class Classification(Recipe):
     """Adam on the cross-entropy of the logits, the learning rate along one cycle (Smith & Topin 2018).
 
-    Images become (1, height, width), of the program's size where the network takes that one alone.
+    Images are brought to the program's size where the network takes that one alone.
     """
 
     PLAN = Plan(epochs=5, batch_size=100, lr=3e-3)
@@ -43,7 +43,6 @@ class Classification(Recipe):
 
     def inputs(self, images: Tensor) -> Tensor:
         """Images as the network takes them."""
-        images = images.unsqueeze(1)
         size = self.program.size
         if size is None or images.shape[2:] == (size, size):
             return images
