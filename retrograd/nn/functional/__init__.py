@@ -41,9 +41,20 @@ from retrograd.nn.functional.attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
 )
+from retrograd.nn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from retrograd.nn.functional.embedding import (
+    embedding,
+    embedding_bag,
+)
 from retrograd.nn.functional.linear import (
     bilinear,
-    dropout,
     linear,
 )
 from retrograd.nn.functional.losses import (
@@ -57,8 +68,19 @@ from retrograd.nn.functional.losses import (
     nll_loss,
     smooth_l1_loss,
 )
+from retrograd.nn.functional.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    normalize,
+    rms_norm,
+)
 
 __all__ = [
+    "alpha_dropout",
+    "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -66,21 +88,31 @@ __all__ = [
     "celu_",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "elu_",
+    "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
     "gelu",
     "glu",
+    "group_norm",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
     "hardtanh_",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "maxout",
@@ -88,11 +120,13 @@ __all__ = [
     "mse_loss",
     "multi_head_attention_forward",
     "nll_loss",
+    "normalize",
     "one_hot",
     "prelu",
     "relu",
-    "relu_",
     "relu6",
+    "relu_",
+    "rms_norm",
     "scaled_dot_product_attention",
     "selu",
     "selu_",

@@ -13,7 +13,8 @@ from retrograd.autograd import ops
 from retrograd.autograd.methods.random import default_generator
 from retrograd.autograd.methods.shape import broadcast_shapes
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.nn.functional.linear import dropout, linear
+from retrograd.nn.functional.dropout import dropout
+from retrograd.nn.functional.linear import linear
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 

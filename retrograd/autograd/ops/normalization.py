@@ -1,0 +1,154 @@
+"""Normalisation over axes: one primitive for batch, layer, group, instance and root-mean-square norm.
+
+All of them are γ·x̂ + β with x̂ = (x − μ)/σ; they differ in the axes over which μ and σ are taken and in those along
+which γ and β are constant. The input is therefore brought to a `layout` whose axes are these: (batch, channels, places)
+for batch and instance norm, (batch, groups, channels of a group, places) for group norm, (rows, features) for layer
+norm.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from retrograd.autograd.primitive import primitive
+from retrograd.autograd.tensor import Tensor
+
+Axes = tuple[int, ...]
+ROW = range(16, 4097)
+"""Lengths of rows that a matrix product sums faster than a reduction, and still accurately."""
+
+
+# ---- sums over axes, which stay with length 1
+
+
+def total(xp: Any, x: Any, axes: Axes) -> Any:
+    """Σ x over the axes."""
+    last = len(x.shape) - 1
+    if last in axes and x.shape[last] in ROW:
+        x = xp.matmul(x, xp.new_zeros(x, shape=(x.shape[last], 1)) + 1)
+        axes = tuple(a for a in axes if a != last)
+    return xp.sum(x, axis=axes, keepdims=True) if axes else x
+
+
+def inner(xp: Any, x: Any, y: Any, axes: Axes) -> Any:
+    """Σ x·y over the axes; y broadcasts."""
+    last = len(x.shape) - 1
+    if last not in axes or x.shape[last] not in ROW:
+        return total(xp, x * y, axes)
+    row = xp.reshape(x, shape=(*x.shape[:-1], 1, x.shape[last]))
+    product = xp.matmul(row, xp.reshape(y, shape=(*y.shape, 1)))
+    return total(xp, xp.reshape(product, shape=(*x.shape[:-1], 1)), tuple(a for a in axes if a != last))
+
+
+def wide(xp: Any, x: Any) -> Any:
+    """float16 as float32, in which it is summed."""
+    return xp.astype(x, dtype="float32") if x.dtype.char == "e" else x
+
+
+def statistics(xp: Any, x: Any, axes: Axes, centred: bool = True) -> tuple[Any, Any]:
+    """Mean and biased variance over the axes; not centred, None and the mean square."""
+    x = wide(xp, x)
+    count = math.prod(x.shape[a] for a in axes)
+    if not centred:
+        return None, inner(xp, x, x, axes) / count
+    mean = total(xp, x, axes) / count
+    d = x - mean
+    return mean, inner(xp, d, d, axes) / count
+
+
+def reciprocal_deviation(xp: Any, variance: Any, eps: float) -> Any:
+    """1/σ = 1/√(variance + eps)."""
+    return 1 / xp.sqrt(variance + eps)
+
+
+# ---- the primitive
+
+
+@primitive(heavy=("mean", "rstd"))
+def normalize(
+    xp: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    *,
+    layout: tuple[int, ...],
+    axes: Axes,
+    affine: tuple[int, ...],
+    eps: float,
+    mean: Any,
+    rstd: Any,
+) -> Any:
+    """γ·(x − mean)·rstd + β, x brought to `layout`, weight γ and bias β (None: 1 and 0) to `affine`, which broadcasts.
+
+    `mean` (None: not centred) and `rstd` are those of x over the axes; the gradient knows that they depend on x.
+    """
+    x_dtype, x_shape = x.dtype, x.shape
+    scale = rstd if weight is None else rstd * xp.reshape(wide(xp, weight), affine)
+    x = wide(xp, xp.reshape(x, layout))
+    if mean is None:
+        out = x * scale
+    else:
+        out = x - mean
+        out *= scale
+    if bias is not None:
+        out += xp.reshape(wide(xp, bias), affine)
+    return xp.astype(xp.reshape(out, x_shape), x_dtype)
+
+
+@normalize.vjp
+def _(
+    xp: Any,
+    g: Any,
+    x: Any,
+    weight: Any,
+    layout: tuple[int, ...],
+    axes: Axes,
+    affine: tuple[int, ...],
+    eps: float,
+    mean: Any,
+    rstd: Any,
+    needs: tuple[bool, ...],
+) -> tuple[Any, Any, Any]:
+    """dx = (γg − E[γg] − x̂ E[γg x̂])/σ, dγ = Σ g·x̂, dβ = Σ g: Ioffe & Szegedy 2015, section 3, simplified.
+
+    Sums are taken first over the axes along which γ is constant, where it can wait.
+    """
+    x_shape, x, g = x.shape, wide(xp, xp.reshape(x, shape=layout)), wide(xp, xp.reshape(g, shape=layout))
+    if isinstance(g, Tensor):  # the gradient is recorded, so the statistics must depend on x
+        mean, variance = statistics(xp, x, axes, mean is not None)
+        rstd = reciprocal_deviation(xp, variance, eps)
+    lead = len(layout) - len(affine)
+    constant = tuple(a for a in range(len(layout)) if a < lead or affine[a - lead] == 1)
+    shared, other = tuple(a for a in axes if a in constant), tuple(a for a in axes if a not in constant)
+    batch = tuple(a for a in constant if a not in axes)
+
+    d = x if mean is None else x - mean
+    sum_g, sum_gd = total(xp, g, shared), inner(xp, g, d, shared)
+    dx = dweight = dbias = None
+    if needs[0]:
+        gamma = 1.0 if weight is None else xp.reshape(wide(xp, weight), shape=affine)
+        count = math.prod(layout[a] for a in axes)
+        slope = rstd * rstd * rstd * weighted(xp, sum_gd, gamma, other) / count
+        dx = g * (rstd * gamma) - d * slope
+        if mean is not None:
+            dx = dx - rstd * weighted(xp, sum_g, gamma, other) / count
+        dx = xp.reshape(dx, shape=x_shape)
+    if needs[1]:
+        dweight = xp.reshape(over_rows(xp, sum_gd, rstd, batch), shape=weight.shape)
+    if needs[2]:
+        flat = (math.prod(affine),) if weight is None else weight.shape
+        dbias = xp.reshape(total(xp, sum_g, batch), shape=flat)
+    return dx, dweight, dbias
+
+
+def weighted(xp: Any, x: Any, gamma: Any, axes: Axes) -> Any:
+    """Σ γ·x over the axes."""
+    return total(xp, x, axes) if gamma.__class__ is float else inner(xp, x, gamma, axes)
+
+
+def over_rows(xp: Any, x: Any, scale: Any, axes: Axes) -> Any:
+    """Σ x·scale over the axes, which are those of a batch; for a matrix the product with a row of scales."""
+    if axes == (0,) and len(x.shape) == 2 and scale.shape == (x.shape[0], 1):
+        return xp.matmul(xp.permute_dims(scale, axes=(1, 0)), x)
+    return total(xp, x * scale, axes)
