@@ -475,10 +475,12 @@ def _add_at(target: Array, index: tuple[Any, ...], value: Array) -> None:
         np.add.at(target, index, value)
         return
     rows, length = index[0], len(target)
-    if rows.size and (rows.min() < -length or rows.max() >= length):
+    lowest = rows.min() if rows.size else 0
+    if rows.size and (lowest < -length or rows.max() >= length):
         target[rows]  # raises IndexError
     width = target.size // length
-    places = (rows % length)[..., None] * width + np.arange(width)
+    rows = rows % length if lowest < 0 else rows
+    places = rows if width == 1 else rows[..., None] * width + np.arange(width)
     values = np.broadcast_to(value, (*rows.shape, *target.shape[1:])).astype(target.dtype, copy=False)
     np.add.at(target.reshape(-1), places.reshape(-1), values.reshape(-1))
 
