@@ -9,6 +9,7 @@ The fused updates of optimizers are in `numpy_updates.py`, the error function in
 from __future__ import annotations
 
 import builtins
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -522,6 +523,9 @@ def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Arr
 def matmul(x: Array, y: Array) -> Array:
     if x.dtype.char == "e" and y.dtype.char == "e":
         return np.matmul(x.astype(_FLOAT32), y.astype(_FLOAT32)).astype(_FLOAT16)
+    if y.ndim == 2 and x.ndim > 2 and y.shape[0] == x.shape[-1]:  # one product of matrices, not one per batch
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        return np.matmul(rows, y).reshape(*x.shape[:-1], y.shape[1])
     return np.matmul(x, y)
 
 
