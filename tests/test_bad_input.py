@@ -307,7 +307,7 @@ UNSUPPORTED = {
     ),
     "memory_format": (lambda: zeros(2).contiguous(memory_format="x"), NotImplementedError, "memory_format='x' is not"),
     "foreach": (lambda: optim.Adam(parameters(), foreach=True), NotImplementedError, "foreach=True is not supported"),
-    "loader's pin_memory": (lambda: data.DataLoader([1], pin_memory=True), NotImplementedError, r"use batch.to\(\)"),
+    "loader's in_order": (lambda: data.DataLoader([1], in_order=False), NotImplementedError, "in_order=False is not"),
     "is_grads_batched": (
         lambda: rg.autograd.grad(leaf(2).sum(), leaf(2), is_grads_batched=True),
         NotImplementedError,

@@ -671,7 +671,52 @@ def adam_step(
 
 # ---- host and device
 def from_host(x: Any) -> Array:
-    return cp.asarray(x)
+    """From page-locked memory CuPy copies while the host goes on, which might write there: hence it waits."""
+    return cp.asarray(x, blocking=is_pinned(x))
+
+
+def pinned(x: Any) -> Any:
+    """A copy of a NumPy array in page-locked memory, which the GPU reads by itself. Not part of the contract."""
+    if not x.size:
+        return x
+    out = cupyx.empty_pinned(x.shape, x.dtype)
+    np.copyto(out, x)
+    return out
+
+
+def is_pinned(x: Any) -> bool:
+    """Whether a NumPy array, or what it is a view of, lies in page-locked memory."""
+    while isinstance(x, np.ndarray):
+        x = x.base
+    return isinstance(x.obj if isinstance(x, memoryview) else x, cp.cuda.PinnedMemoryPointer)
+
+
+_copying: dict[int, Any] = {}
+"""For every GPU the stream that copies to it while its other streams compute."""
+_under_way: list[tuple[Any, Any, Any]] = []
+"""Copies that may not be over: the event of their end, and both arrays, whose memory must not be given to others."""
+
+
+def start_copy(x: Any) -> tuple[Array, Any]:
+    """The array to be on the current GPU, and the event that `finish_copy` takes before the array is used.
+
+    Its memory is the current stream's, which may have used it for other arrays until now.
+    """
+    _under_way[:] = [copy for copy in _under_way if not copy[0].done]
+    device = int(cp.cuda.runtime.getDevice())
+    if device not in _copying:
+        _copying[device] = cp.cuda.Stream(non_blocking=True)
+    stream, out = _copying[device], cp.empty(x.shape, x.dtype)
+    stream.wait_event(cp.cuda.get_current_stream().record())
+    out.set(x, stream=stream)
+    event = stream.record()
+    _under_way.append((event, x, out))
+    return out, event
+
+
+def finish_copy(event: Any) -> None:
+    """Work on the current stream waits from now on for the copy; the host does not."""
+    cp.cuda.get_current_stream().wait_event(event)
 
 
 def to_host(x: Array) -> Any:

@@ -12,7 +12,7 @@ from retrograd.autograd import ops
 from retrograd.autograd.methods.creation import as_tensor, tensor
 from retrograd.autograd.tensor import Tensor
 
-__all__ = ["default_collate", "default_convert"]
+__all__ = ["default_collate", "default_convert", "with_items", "with_values"]
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -44,7 +44,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, (str, bytes)):
         return batch
     if isinstance(first, Mapping):
-        return _with_values(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+        return with_values(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
     if isinstance(first, Sequence):
         lengths = sorted({len(sample) for sample in batch})
         if len(lengths) > 1:
@@ -52,7 +52,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
                 f"default_collate: samples have different lengths, {', '.join(map(str, lengths))}; "
                 "pad them, or give the DataLoader a collate_fn."
             )
-        return _with_items(first, [default_collate(items) for items in zip(*batch)])
+        return with_items(first, [default_collate(items) for items in zip(*batch)])
     raise TypeError(_cannot("default_collate", type(first).__name__))
 
 
@@ -67,9 +67,9 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, (np.bool_, np.number)):
         return as_tensor(data)
     if isinstance(data, Mapping):
-        return _with_values(data, {key: default_convert(data[key]) for key in data})
+        return with_values(data, {key: default_convert(data[key]) for key in data})
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
-        return _with_items(data, [default_convert(item) for item in data])
+        return with_items(data, [default_convert(item) for item in data])
     return data
 
 
@@ -92,7 +92,7 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     return stack(*tensors, axis=0)
 
 
-def _with_values(like: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
+def with_values(like: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
     """A mapping of the same type, where that can be made from another one or changed in a copy; else a dict."""
     try:
         if isinstance(like, MutableMapping):
@@ -104,7 +104,7 @@ def _with_values(like: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
         return values
 
 
-def _with_items(like: Sequence[Any], items: list[Any]) -> Any:
+def with_items(like: Sequence[Any], items: list[Any]) -> Any:
     """A sequence of the same type, where that can be made; a list for a tuple, as in PyTorch."""
     if isinstance(like, tuple):
         return type(like)(*items) if hasattr(like, "_fields") else items

@@ -12,7 +12,16 @@ from typing import Any, Generic, TypeVar
 from retrograd.autograd.methods.random import Generator, chosen
 from retrograd.autograd.tensor import Tensor
 
-__all__ = ["ConcatDataset", "Dataset", "IterableDataset", "Subset", "TensorDataset", "random_split"]
+__all__ = [
+    "ChainDataset",
+    "ConcatDataset",
+    "Dataset",
+    "IterableDataset",
+    "StackDataset",
+    "Subset",
+    "TensorDataset",
+    "random_split",
+]
 
 Sample = TypeVar("Sample", covariant=True)
 
@@ -20,7 +29,9 @@ Sample = TypeVar("Sample", covariant=True)
 class Dataset(Generic[Sample]):
     """Samples by their number: a subclass defines `__getitem__(index)`, and `__len__` for samplers and loaders.
 
-    A subclass may also define `__getitems__(indices)`, a list of samples for a list of numbers; loaders prefer it.
+    A subclass may also define `__getitems__(indices)`, a list of samples for a list of numbers; loaders prefer it. And
+    `__getbatch__(indices)`, the whole batch that `default_collate` would make of them: loaders without a collate_fn
+    prefer that to both.
 
     >>> class Squares(Dataset[int]):
     ...     def __getitem__(self, index):
@@ -47,8 +58,8 @@ class IterableDataset(Dataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__(), which yields the samples.")
 
-    def __add__(self, other: Dataset[Any]) -> ConcatDataset[Any]:
-        raise TypeError("an IterableDataset has no numbered samples to append to; chain the iterators instead.")
+    def __add__(self, other: Dataset[Any]) -> ChainDataset[Any]:  # type: ignore[override]  # of streams, a stream
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -136,7 +147,7 @@ class ConcatDataset(Dataset[Sample]):
         if not self.datasets:
             raise AssertionError("ConcatDataset: expected at least one data set, got none.")
         if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
-            raise AssertionError("ConcatDataset: an IterableDataset has no numbered samples; chain the iterators.")
+            raise AssertionError("ConcatDataset: an IterableDataset has no numbered samples; use ChainDataset.")
         self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
 
     def __getitem__(self, index: int) -> Sample:
@@ -152,6 +163,88 @@ class ConcatDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
+
+
+class ChainDataset(IterableDataset[Sample]):
+    """Several iterable data sets, one after the other; `first + second` makes one too.
+
+    Iterating raises AssertionError for a data set that is no IterableDataset.
+
+    >>> class Letters(IterableDataset[str]):
+    ...     def __iter__(self):
+    ...         return iter("ab")
+    >>> list(Letters() + Letters())
+    ['a', 'b', 'a', 'b']
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Sample]:
+        for dataset in self._checked():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._checked())
+
+    def _checked(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError(
+                    f"ChainDataset: expected IterableDatasets, got {type(dataset).__name__}; use ConcatDataset."
+                )
+            yield dataset
+
+
+class StackDataset(Dataset[Any]):
+    """Data sets side by side: sample i is the tuple, or for named ones the dict, of their samples i.
+
+    Raises ValueError for none, for named ones beside others, and for different lengths.
+
+    >>> StackDataset("ab", [1, 2])[1]
+    ('b', 2)
+    >>> StackDataset(letter="ab", number=[1, 2])[1]
+    {'letter': 'b', 'number': 2}
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("StackDataset: give at least one data set, and either all with names or none.")
+        self.datasets = args or kwargs
+        lengths = [len(dataset) for dataset in self._parts()]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: the data sets must have the same length, got {lengths}.")
+        self._length = lengths[0]
+
+    def _parts(self) -> list[Any]:
+        return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
+
+    def _sample(self, parts: Sequence[Any]) -> Any:
+        return dict(zip(self.datasets, parts)) if isinstance(self.datasets, dict) else tuple(parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._sample([dataset[index] for dataset in self._parts()])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The samples at these numbers; each part is asked for its own at once where it can."""
+        columns = [_samples_at(dataset, indices) for dataset in self._parts()]
+        return [self._sample(parts) for parts in zip(*columns)]
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def _samples_at(dataset: Any, indices: Sequence[int]) -> Sequence[Any]:
+    if not callable(getattr(dataset, "__getitems__", None)):
+        return [dataset[i] for i in indices]
+    samples: Sequence[Any] = dataset.__getitems__(indices)
+    if len(samples) != len(indices):
+        raise ValueError(
+            f"StackDataset: asked for {len(indices)} samples, {type(dataset).__name__} gave {len(samples)}."
+        )
+    return samples
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset[Any]]:

@@ -13,7 +13,7 @@ from retrograd.autograd.tensor import Tensor
 from retrograd.data.collate import default_collate
 from retrograd.data.dataset import IterableDataset, Subset, TensorDataset
 
-__all__ = ["EndOfData", "Fetch", "fetcher"]
+__all__ = ["EndOfData", "Fetch", "collated", "fetcher"]
 
 Fetch = Callable[[Any], Any]
 """Takes what the sampler yielded and returns the batch; raises EndOfData at the end of an iterable data set."""
@@ -30,7 +30,7 @@ def fetcher(dataset: Any, batched: bool, collate: Callable[[Any], Any], drop_las
     if not batched:
         return lambda index: collate(dataset[index])
     if collate is default_collate:
-        return lambda indices: _rows_or_samples(dataset, indices)
+        return lambda indices: collated(dataset, indices)
     return lambda indices: collate(_samples(dataset, indices))
 
 
@@ -58,12 +58,14 @@ def _samples(dataset: Any, indices: Sequence[Any]) -> Any:
     return [dataset[i] for i in indices]
 
 
-def _rows_or_samples(dataset: Any, indices: Sequence[Any]) -> Any:
-    """The collated batch; of rows of tensors by one look-up per tensor, with the same values."""
+def collated(dataset: Any, indices: Sequence[Any]) -> Any:
+    """The collated batch: by `__getbatch__`, of rows of tensors by one look-up each, else of samples; equal values."""
     inner, numbers = dataset, indices
     while type(inner) is Subset:
         numbers = [inner.indices[i] for i in numbers]
         inner = inner.dataset
+    if len(numbers) > 0 and hasattr(inner, "__getbatch__"):
+        return inner.__getbatch__(numbers)
     if len(numbers) > 0 and _is_plain(inner):
         return _rows(inner, numbers)
     return default_collate(_samples(dataset, indices))

@@ -17,6 +17,7 @@ from retrograd.backends import device_of
 from retrograd.data.collate import default_collate, default_convert
 from retrograd.data.dataset import IterableDataset, Subset, TensorDataset
 from retrograd.data.fetch import EndOfData, fetcher
+from retrograd.data.pinning import pin, pinning_backend
 from retrograd.data.samplers import BatchSampler, RandomSampler, Sampler, SequentialSampler, fresh_seed
 from retrograd.data.workers import Answer, Job, Worker, stop
 
@@ -42,11 +43,13 @@ class DataLoader(Generic[Sample]):
     generator        the stream that shuffling and the workers' seeds are drawn from
     prefetch_factor  batches that each worker is ahead, by default 2
     persistent_workers  keeps the workers from one epoch to the next
-    pin_memory       not supported; leave it False
+    pin_memory       copies the batches into page-locked memory, for GPUs; without one, warns and has no effect
+    pin_memory_device  the type of GPU, by default "cuda"
+    in_order         only True: batches come in the sampler's order
 
     Batches of a `TensorDataset` are taken by one look-up per tensor. Workers deliver tensors on the CPU; an exception
     in one is raised here, with the worker's traceback as a note; RuntimeError if one dies or takes too long.
-    Raises ValueError for arguments out of range or that exclude each other, NotImplementedError for pin_memory.
+    Raises ValueError for arguments out of range or that exclude each other, NotImplementedError for in_order=False.
 
     >>> import retrograd as rg
     >>> data = TensorDataset(rg.arange(10).reshape(5, 2), rg.arange(5))
@@ -75,9 +78,11 @@ class DataLoader(Generic[Sample]):
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
-        if pin_memory:
-            raise NotImplementedError("DataLoader: pin_memory=True is not supported; leave it out and use batch.to().")
+        if not in_order:
+            raise NotImplementedError("DataLoader: in_order=False is not supported; batches come in order.")
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
         if isinstance(dataset, IterableDataset):
             _check_no_order(shuffle, sampler, batch_sampler)
@@ -106,7 +111,9 @@ class DataLoader(Generic[Sample]):
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
         self.collate_fn = collate_fn
-        self.pin_memory = False
+        self.pin_memory = pin_memory
+        self.pin_memory_device = pin_memory_device
+        self.in_order = in_order
         self.drop_last = drop_last
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
@@ -212,6 +219,7 @@ class _Epoch:
         self._base_seed = fresh_seed(loader.generator)
         self._promised = _promised_length(loader)
         self._yielded = 0
+        self._pinning = pinning_backend(loader.pin_memory_device) if loader.pin_memory else None
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -221,6 +229,8 @@ class _Epoch:
 
     def __next__(self) -> Any:
         batch = self._next()
+        if self._pinning is not None:
+            batch = pin(batch, self._pinning)
         self._yielded += 1
         if self._promised is not None and self._yielded > self._promised:
             warnings.warn(

@@ -14,6 +14,7 @@ from retrograd.backends.generator import Generator as HostGenerator
 
 __all__ = [
     "BatchSampler",
+    "DistributedSampler",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -188,3 +189,54 @@ class BatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]  # a sampler without a length raises TypeError here
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+
+class DistributedSampler(Sampler[int]):
+    """One process's share of the sample numbers, where several train together: every num_replicas-th from rank on.
+
+    All processes shuffle by the same seed, so the shares are disjoint; call `set_epoch` before each epoch for another
+    order. Where the samples do not divide evenly, the first ones come twice, or with drop_last the last ones not at
+    all. Raises RuntimeError without num_replicas and rank, ValueError for a rank outside 0 … num_replicas − 1.
+
+    >>> list(DistributedSampler(range(5), num_replicas=2, rank=1, shuffle=False))
+    [1, 3, 0]
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if num_replicas is None or rank is None:
+            raise RuntimeError("DistributedSampler: give num_replicas (how many processes) and rank (which this is).")
+        if not 0 <= rank < num_replicas:
+            raise ValueError(f"DistributedSampler: rank must be from 0 to {num_replicas - 1}, got {rank}.")
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+        self.drop_last = drop_last
+        size = len(dataset)
+        self.num_samples = size // num_replicas if drop_last else -(-size // num_replicas)
+        self.total_size = self.num_samples * num_replicas
+        self.shuffle = shuffle
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[int]:
+        size = len(self.dataset)
+        order = list(range(size))
+        if self.shuffle:
+            order = HostGenerator().manual_seed(self.seed + self.epoch).permutation(size).tolist()
+        once = itertools.cycle(order) if order else iter(())
+        return iter(list(itertools.islice(once, self.total_size))[self.rank :: self.num_replicas])
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the next order that of an epoch; the same in every process."""
+        self.epoch = epoch

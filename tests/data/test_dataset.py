@@ -9,19 +9,28 @@ import retrograd as rg
 from retrograd.data import (
     MNIST,
     BatchSampler,
+    ChainDataset,
+    CharacterDataset,
     ConcatDataset,
+    DataLoader,
     Dataset,
     Digits,
+    DistributedSampler,
     FashionMNIST,
     IterableDataset,
     RandomSampler,
     Sampler,
     SequentialSampler,
+    StackDataset,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
+    TransformDataset,
+    Vocabulary,
     WeightedRandomSampler,
+    default_collate,
     random_split,
+    split_text,
 )
 from tests.data.errors import raises_clearly
 from tests.data.idx_files import idx_bytes
@@ -136,7 +145,22 @@ BAD_DATASETS = [
     (lambda: TensorDataset(rg.zeros(3, 2), rg.zeros(4)), AssertionError, r"\(3, 2\), \(4,\)"),
     (lambda: ConcatDataset([]), AssertionError, "at least one"),
     (lambda: ConcatDataset([IterableDataset()]), AssertionError, "no numbered samples"),
-    (lambda: IterableDataset() + Letters("a"), TypeError, "no numbered samples"),
+    (lambda: list(IterableDataset() + Letters("a")), NotImplementedError, "must define __iter__"),
+    (lambda: len(ChainDataset([Letters("a")])), AssertionError, "use ConcatDataset"),
+    (lambda: StackDataset(), ValueError, "at least one"),
+    (lambda: StackDataset("a", b="b"), ValueError, "all with names or none"),
+    (lambda: StackDataset("ab", "c"), ValueError, r"\[2, 1\]"),
+    (lambda: DistributedSampler("ab"), RuntimeError, "num_replicas"),
+    (lambda: DistributedSampler("ab", 2, 2), ValueError, "from 0 to 1, got 2"),
+    (lambda: DistributedSampler("ab", 2, -1), ValueError, "got -1"),
+    (lambda: TransformDataset("ab", 3), TypeError, "transform must be a function"),
+    (lambda: Vocabulary(""), ValueError, "is empty"),
+    (lambda: Vocabulary("ab").encode("abc"), ValueError, "'c'"),
+    (lambda: Vocabulary("ab").decode([0, 2]), IndexError, "0 to 1"),
+    (lambda: CharacterDataset("ab", 2), ValueError, "a text of 3, got 2"),
+    (lambda: CharacterDataset("ab", 0), ValueError, "length must be a positive"),
+    (lambda: CharacterDataset("abc", 2)[1], IndexError, "out of range for 1"),
+    (lambda: split_text("abc", 1, held_out=1.5), ValueError, "between 0 and 1"),
     (lambda: (Letters("a") + Letters("b"))[2], IndexError, "out of range for 2"),
     (lambda: (Letters("a") + Letters("b"))[-3], ValueError, "out of range for 2"),
     (lambda: Dataset()[0], NotImplementedError, "__getitem__"),
@@ -230,3 +254,136 @@ def test_the_digits_without_scikit_learn_name_the_extra_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with raises_clearly(ImportError, r"retrograd\[demo\]"):
         Digits()
+
+
+# ---- data sets side by side and in a chain, shares of several processes
+
+
+class Count(IterableDataset):
+    def __init__(self, count):
+        self.count = count
+
+    def __iter__(self):
+        return iter(range(self.count))
+
+    def __len__(self):
+        return self.count
+
+
+def test_streams_are_chained_by_addition():
+    chain = Count(2) + Count(3)
+    assert isinstance(chain, ChainDataset)
+    assert list(chain) == [0, 1, 0, 1, 2]
+    assert len(chain) == 5
+    assert [batch.tolist() for batch in DataLoader(chain, batch_size=2)] == [[0, 1], [0, 1], [2]]
+
+
+def test_stacked_data_sets_give_tuples_or_dicts_and_ask_each_part_at_once():
+    class Many(Letters):
+        def __getitems__(self, indices):
+            return [self.text[i].upper() for i in indices]
+
+    pairs, named = StackDataset(Letters("abc"), range(3)), StackDataset(letter=Many("abc"), number=range(3))
+    assert pairs[2] == ("c", 2)
+    assert named[2] == {"letter": "c", "number": 2}
+    assert pairs.__getitems__([0, 2]) == [("a", 0), ("c", 2)]
+    assert named.__getitems__([1]) == [{"letter": "B", "number": 1}]
+    (batch,) = DataLoader(named, batch_size=3)
+    assert batch["letter"] == ["A", "B", "C"]
+    assert batch["number"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_shares_of_all_processes_hold_every_sample(shuffle):
+    shares = [DistributedSampler(range(10), 3, rank, shuffle=shuffle, seed=4) for rank in range(3)]
+    assert [len(share) for share in shares] == [4, 4, 4]
+    seen = sorted(i for share in shares for i in share)
+    assert set(seen) == set(range(10))
+    assert len(seen) == 12
+    whole = [i for rank in range(3) for i in DistributedSampler(range(10), 3, rank, shuffle=shuffle, drop_last=True)]
+    assert len(whole) == len(set(whole)) == 9
+
+
+def test_every_epoch_of_a_share_has_its_own_order():
+    share = DistributedSampler(range(50), 2, 0)
+    first = list(share)
+    assert list(share) == first
+    share.set_epoch(1)
+    assert list(share) != first
+
+
+# ---- data that passes through a function
+
+
+def test_a_transform_reaches_the_wrapped_part_alone_and_whole_batches():
+    shapes = []
+
+    def double(images):
+        shapes.append(images.shape)
+        return images * 2
+
+    data = TensorDataset(rg.arange(10.0), rg.arange(10))
+    train, test = Subset(data, range(6)), Subset(data, range(6, 10))
+    doubled = TransformDataset(train, double, target_transform=lambda y: y + 100)
+    batches = list(DataLoader(doubled, batch_size=4))
+    assert shapes == [(4,), (2,)]
+    assert batches[0][0].tolist() == [0, 2, 4, 6]
+    assert batches[1][1].tolist() == [104, 105]
+    assert [float(x) for x, _ in DataLoader(test)] == [6, 7, 8, 9]
+    sample = doubled[3]
+    assert isinstance(sample, tuple)
+    assert (sample[0].item(), sample[1].item()) == (6.0, 103)
+    assert len(doubled) == 6
+
+
+def test_a_transform_takes_whole_samples_that_are_no_tuples_and_single_ones_for_own_collating():
+    data = TransformDataset("abc", str.upper)
+    assert data[1] == "B"
+    assert next(iter(DataLoader(data, 2, collate_fn="".join))) == "AB"
+    assert TransformDataset([(1, 2)])[0] == (1, 2)
+
+
+def test_a_transformed_subset_of_a_subset_is_taken_in_one_look_up():
+    inner = Subset(TensorDataset(rg.arange(10)), [9, 8, 7])
+    (batch,) = DataLoader(Subset(TransformDataset(inner, lambda x: -x), [2, 0]), 2)
+    assert batch[0].tolist() == [-7, -9]
+
+
+# ---- texts
+
+
+def test_a_text_is_encoded_and_decoded_with_the_numbers_of_its_sorted_characters():
+    text = "naïve 数据 \U0001f600 naïve"
+    letters = Vocabulary(text)
+    assert letters.characters == "".join(sorted(set(text)))
+    assert letters.decode(letters.encode(text)) == text
+    assert "数" in letters
+    assert "x" not in letters
+    assert letters.encode("").shape == (0,)
+
+
+def test_windows_of_a_text_are_stacked_as_their_samples(device):
+    text = "to be or not to be"
+    with rg.device(device):
+        data = CharacterDataset(text, length=5, stride=2)
+        assert len(data) == 7
+        for sampler in (range(7), [6, -7, 3]):
+            fast = list(DataLoader(data, 3, sampler=list(sampler)))
+            slow = list(DataLoader(data, 3, sampler=list(sampler), collate_fn=lambda samples: default_collate(samples)))
+            for batch, expected in zip(fast, slow, strict=True):
+                assert [part.tolist() for part in batch] == [part.tolist() for part in expected]
+        inputs, targets = data[6]
+        assert data.vocabulary.decode(inputs) == text[12:17]
+        assert data.vocabulary.decode(targets) == text[13:18]
+
+
+def test_the_held_out_end_of_a_text_shares_the_vocabulary_and_no_window_with_its_beginning():
+    text = "".join(chr(97 + i % 26) for i in range(1000))
+    train, val = split_text(text, length=10, held_out=0.2)
+    assert len(train.codes) == 800
+    assert len(val.codes) == 200
+    assert len(train) == 790
+    assert len(val) == 19  # windows of 10 and the character after each
+    assert val.vocabulary is train.vocabulary
+    covered = [i for x, _ in val for i in x.tolist()]
+    assert covered == val.codes[:190].tolist()

@@ -287,7 +287,6 @@ BAD_LOADERS = [
     ({"prefetch_factor": 2}, ValueError, "needs num_workers > 0"),
     ({"prefetch_factor": 0, "num_workers": 1}, ValueError, "at least 1, got 0"),
     ({"persistent_workers": True}, ValueError, "needs num_workers > 0"),
-    ({"pin_memory": True}, NotImplementedError, "not supported"),
     ({"shuffle": True, "sampler": [0]}, ValueError, "leave out shuffle"),
     ({"batch_sampler": [[0]], "batch_size": 2}, ValueError, "leave out batch_size"),
     ({"batch_sampler": [[0]], "shuffle": True}, ValueError, "leave out batch_size"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import retrograd as rg
-from retrograd.data import DataLoader, Dataset, Digits, TensorDataset, random_split
+from retrograd.data import DataLoader, Dataset, Digits, TensorDataset, TransformDataset, random_split, transforms
 
 
 def points(count=100):
@@ -103,3 +103,43 @@ def test_L23_the_digits_flatten_row_by_row_to_64_inputs(device):
     rows = np.array([[image[row][column] for row in range(8) for column in range(8)] for image in bunch.images])
     np.testing.assert_array_equal(flat.cpu().numpy() * 16, rows)
     np.testing.assert_array_equal(labels.cpu().numpy(), bunch.target)
+
+
+AUGMENTATIONS = {
+    "flip": transforms.RandomHorizontalFlip(p=1.0),
+    "crop with padding": transforms.RandomCrop(8, padding=2),
+    "rotation": transforms.RandomRotation(20, interpolation="bilinear"),
+    "scale": transforms.RandomAffine(0, scale=(0.7, 0.9)),
+    "translation": transforms.RandomAffine(0, translate=(0.3, 0.3)),
+    "Gaussian blur": transforms.GaussianBlur(3, sigma=(0.5, 1.0)),
+}
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_L21_augmentation_changes_the_training_images_alone(name, device):
+    rg.manual_seed(0)
+    with rg.device(device):
+        data = TensorDataset(rg.rand(50, 1, 8, 8), rg.arange(50))
+    train, test = random_split(data, [0.8, 0.2])
+    augmented = TransformDataset(train, AUGMENTATIONS[name])
+    for images, labels in DataLoader(augmented, batch_size=20, shuffle=True):
+        originals = data.tensors[0][labels]
+        changed = (images != originals).flatten(1).any(dim=1)
+        assert changed.float().mean().item() > 0.5
+        assert images.shape == (20, 1, 8, 8)
+        assert images.device == originals.device
+    for images, labels in DataLoader(test, batch_size=10):
+        assert images.tolist() == data.tensors[0][labels].tolist()
+
+
+def test_L21_every_epoch_sees_other_variants_and_the_seed_repeats_them():
+    data = TensorDataset(rg.rand(20, 1, 8, 8), rg.arange(20))
+    loader = DataLoader(TransformDataset(data, transforms.RandomCrop(8, padding=2)), batch_size=20)
+
+    def epochs():
+        rg.manual_seed(1)
+        return [images.tolist() for _ in range(2) for images, _ in loader]
+
+    first, second = epochs()
+    assert first != second
+    assert epochs() == [first, second]

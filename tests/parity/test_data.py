@@ -333,3 +333,64 @@ def test_bfloat16_weights_of_pytorch_load_with_their_values(tmp_path):
     weights = torch.randn(5, 7).bfloat16()
     files.save_file({"w": weights}, tmp_path / "a")
     assert load_file(tmp_path / "a")["w"].tolist() == weights.float().tolist()
+
+
+@pytest.mark.parametrize("size", [1, 7, 12])
+@pytest.mark.parametrize(("replicas", "rank"), [(1, 0), (3, 0), (3, 2), (20, 19)])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_every_process_gets_pytorchs_share(size, replicas, rank, shuffle, drop_last):
+    def run(lib, data):
+        share = data.DistributedSampler(range(size), replicas, rank, shuffle=shuffle, seed=5, drop_last=drop_last)
+        epochs = []
+        for epoch in range(3):
+            share.set_epoch(epoch)
+            epochs.append(list(share))
+        return epochs, len(share), share.num_samples, share.total_size
+
+    both(run)
+
+
+def test_stacked_data_sets_give_pytorchs_samples_and_batches():
+    def run(lib, data):
+        pairs, named = data.StackDataset("abcd", range(4)), data.StackDataset(x="abcd", y=range(4))
+        loaded = [plain(list(data.DataLoader(stack, 3))) for stack in (pairs, named)]
+        return pairs[1], named[-1], pairs.__getitems__([0, 2]), named.__getitems__([3]), len(pairs), loaded
+
+    both(run)
+
+
+def test_chained_streams_give_pytorchs_batches():
+    def run(lib, data):
+        class Stream(data.IterableDataset):
+            def __iter__(self):
+                return iter(range(5))
+
+            def __len__(self):
+                return 5
+
+        chain = Stream() + Stream()
+        return type(chain).__name__, len(chain), plain(list(data.DataLoader(chain, 3)))
+
+    both(run)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda data: data.StackDataset(),
+        lambda data: data.StackDataset("ab", x="ab"),
+        lambda data: data.StackDataset("ab", "abc"),
+        lambda data: list(data.ChainDataset(["ab"])),
+        lambda data: len(data.ChainDataset(["ab"])),
+        lambda data: data.DistributedSampler("ab", 2, 2),
+        lambda data: data.DistributedSampler("ab", 2, -1),
+    ],
+)
+def test_mistakes_with_data_sets_raise_pytorchs_exceptions(mistake):
+    kinds = []
+    for _, module in LIBRARIES:
+        with pytest.raises(Exception) as caught:  # noqa: PT011  # whichever PyTorch raises
+            mistake(module)
+        kinds.append(caught.type)
+    assert kinds[0] is kinds[1]

@@ -117,6 +117,15 @@ class ndarray:
             raise TypeError("len() of unsized object")
         return len(self._a)
 
+    def set(self, arr: Any, stream: Any = None) -> None:
+        """From page-locked memory, on a stream: when that gets to it."""
+        if not isinstance(arr, np.ndarray) or arr.dtype != self.dtype or arr.shape != self.shape:
+            raise ValueError(f"cupy.ndarray.set: {arr!r} does not fit {self.dtype} {self.shape}")
+        if stream is None:
+            self._a[...] = arr
+            return
+        stream.work.append(lambda: np.copyto(self._a, arr))
+
     # ---- what makes the host wait
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         wait("get")

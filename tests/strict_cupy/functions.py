@@ -78,6 +78,8 @@ def asarray(obj: Any, dtype: Any = None, order: Any = None, *, copy: bool | None
         return wrap(np.array(obj, dtype=dtype, copy=copy))
     if isinstance(obj, (list, tuple)):
         obj = _host_values(obj)
+    if blocking:
+        wait("asarray(blocking=True)")
     return wrap(np.array(obj, dtype=dtype, copy=True))
 
 

@@ -11,6 +11,7 @@ from tests.strict_cupy import rules
 from tests.strict_cupy.array import Device, ndarray
 from tests.strict_cupy.functions import as_strided, functions, linalg
 from tests.strict_cupy.kernels import ElementwiseKernel
+from tests.strict_cupy.streams import CURRENT, PinnedMemoryPointer, Stream, empty_pinned
 from tests.strict_cupy.ufuncs import UFUNCS, ufunc
 
 _NUMPYS = (
@@ -45,6 +46,9 @@ def make_cupy() -> ModuleType:
         lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided)),
         cuda=SimpleNamespace(
             Device=Device,
+            PinnedMemoryPointer=PinnedMemoryPointer,
+            Stream=Stream,
+            get_current_stream=lambda: CURRENT,
             runtime=SimpleNamespace(
                 getDeviceCount=lambda: rules.DEVICES,
                 getDevice=lambda: rules.state.device,
@@ -57,7 +61,7 @@ def make_cupy() -> ModuleType:
 
 def make_cupyx() -> ModuleType:
     cupyx = ModuleType("cupyx")
-    vars(cupyx).update(errstate=rules.errstate)
+    vars(cupyx).update(errstate=rules.errstate, empty_pinned=empty_pinned)
     return cupyx
 
 
