@@ -88,13 +88,16 @@ class TransformerEncoderLayer(Module):
             x = x + self._attend(self.norm1(x), src_mask, src_key_padding_mask, is_causal)
             return x + self._feed(self.norm2(x))
         x = self.norm1(x + self._attend(x, src_mask, src_key_padding_mask, is_causal))
-        return self.norm2(x + self._feed(x))
+        out: Tensor = self.norm2(x + self._feed(x))
+        return out
 
     def _attend(self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool) -> Tensor:
-        return self.dropout1(attended(self.self_attn, x, x, mask, padding, is_causal))
+        out: Tensor = self.dropout1(attended(self.self_attn, x, x, mask, padding, is_causal))
+        return out
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        out: Tensor = self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return out
 
 
 class TransformerDecoderLayer(Module):
@@ -157,16 +160,20 @@ class TransformerDecoderLayer(Module):
             return x + self._feed(self.norm3(x))
         x = self.norm1(x + self._attend(x, *own))
         x = self.norm2(x + self._look(x, memory, *other))
-        return self.norm3(x + self._feed(x))
+        out: Tensor = self.norm3(x + self._feed(x))
+        return out
 
     def _attend(self, x: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool) -> Tensor:
-        return self.dropout1(attended(self.self_attn, x, x, mask, padding, is_causal))
+        out: Tensor = self.dropout1(attended(self.self_attn, x, x, mask, padding, is_causal))
+        return out
 
     def _look(self, x: Tensor, memory: Tensor, mask: Tensor | None, padding: Tensor | None, is_causal: bool) -> Tensor:
-        return self.dropout2(attended(self.multihead_attn, x, memory, mask, padding, is_causal))
+        out: Tensor = self.dropout2(attended(self.multihead_attn, x, memory, mask, padding, is_causal))
+        return out
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        out: Tensor = self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return out
 
 
 class TransformerEncoder(Module):
