@@ -20,6 +20,7 @@ from retrograd.autograd.ops import (
     loss,
     normalization,
     pooling,
+    recurrent,
     reduction,
     resampling,
     scan,

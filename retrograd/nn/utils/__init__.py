@@ -1,5 +1,6 @@
 """What one does to all parameters of a model: clip their gradients, measure them, lay them out in one vector."""
 
+from retrograd.nn.utils import rnn
 from retrograd.nn.utils.clip import clip_grad_norm_, clip_grad_value_, get_total_norm, grad_norms
 from retrograd.nn.utils.vector import parameters_to_vector, vector_to_parameters
 
@@ -9,5 +10,6 @@ __all__ = [
     "get_total_norm",
     "grad_norms",
     "parameters_to_vector",
+    "rnn",
     "vector_to_parameters",
 ]
