@@ -1,8 +1,7 @@
-"""The steps of optimizers on the host: one pass over a flat buffer, in pieces that stay in the cache, all in place."""
+"""The steps of optimizers on the host, all in place; long buffers are best handed over in pieces that fit the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ import numpy as np
 __all__ = ["adam_step", "sgd_step"]
 
 Array = Any
-
-_PIECE = 1 << 17  # elements: measured, shorter pieces pay more for their calls than the second-level cache gives
 
 
 def sgd_step(
@@ -31,19 +28,19 @@ def sgd_step(
 
     The order of operations is PyTorch's. `first` fills the momentum buffer with the gradient, undamped.
     """
-    for p, g, b, scratch in _pieces(param, grad, momentum_buffer):
-        if maximize:
-            g = np.negative(g)
-        if weight_decay:
-            g = g + weight_decay * p
-        if b is not None and momentum:
-            if first:
-                b[...] = g
-            else:
-                np.multiply(b, momentum, b)
-                np.add(b, np.multiply(g, 1.0 - dampening, scratch) if dampening else g, b)
-            g = np.add(g, np.multiply(b, momentum, scratch), scratch) if nesterov else b
-        np.subtract(p, np.multiply(g, lr, scratch), p)
+    p, g, b, scratch = param, grad, momentum_buffer, np.empty_like(param)
+    if maximize:
+        g = np.negative(g)
+    if weight_decay:
+        g = g + weight_decay * p
+    if b is not None and momentum:
+        if first:
+            b[...] = g
+        else:
+            np.multiply(b, momentum, b)
+            np.add(b, np.multiply(g, 1.0 - dampening, scratch) if dampening else g, b)
+        g = np.add(g, np.multiply(b, momentum, scratch), scratch) if nesterov else b
+    np.subtract(p, np.multiply(g, lr, scratch), p)
 
 
 def adam_step(
@@ -69,38 +66,23 @@ def adam_step(
     # The corrections for the moments' start at 0 are folded into the scalars, as in section 2 of the paper.
     root = (1.0 - beta2**step) ** 0.5
     step_size, eps = lr * root / (1.0 - beta1**step), eps * root
-    for p, g, m, v, largest, scratch in _pieces(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq):
-        if maximize:
-            g = np.negative(g)
-        if weight_decay:
-            if decoupled:
-                np.multiply(p, 1.0 - lr * weight_decay, p)
-            else:
-                g = g + weight_decay * p
-        np.multiply(g, g, scratch)
-        np.multiply(scratch, 1.0 - beta2, scratch)
-        np.multiply(v, beta2, v)
-        np.add(v, scratch, v)
-        np.subtract(g, m, scratch)
-        np.multiply(scratch, 1.0 - beta1, scratch)
-        np.add(m, scratch, m)
-        np.sqrt(v if largest is None else np.maximum(largest, v, out=largest), scratch)
-        np.add(scratch, eps, scratch)
-        np.divide(m, scratch, scratch)
-        np.multiply(scratch, step_size, scratch)
-        np.subtract(p, scratch, p)
-
-
-def _pieces(*buffers: Array | None) -> Iterator[tuple[Any, ...]]:
-    """The same stretch of every buffer in turn, and scratch of its length; buffers that are not all contiguous come
-    whole."""
-    first: Array = buffers[0]  # the parameters are never None
-    size = first.size
-    if size <= _PIECE or not all(b is None or b.flags.c_contiguous for b in buffers):
-        yield *buffers, np.empty_like(first)
-        return
-    flat = [None if b is None else b.reshape(-1) for b in buffers]
-    scratch = np.empty(_PIECE, first.dtype)
-    for start in range(0, size, _PIECE):
-        end = min(start + _PIECE, size)
-        yield *(None if b is None else b[start:end] for b in flat), scratch[: end - start]
+    p, g, m, v, largest, scratch = param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq, np.empty_like(param)
+    if maximize:
+        g = np.negative(g)
+    if weight_decay:
+        if decoupled:
+            np.multiply(p, 1.0 - lr * weight_decay, p)
+        else:
+            g = g + weight_decay * p
+    np.multiply(g, g, scratch)
+    np.multiply(scratch, 1.0 - beta2, scratch)
+    np.multiply(v, beta2, v)
+    np.add(v, scratch, v)
+    np.subtract(g, m, scratch)
+    np.multiply(scratch, 1.0 - beta1, scratch)
+    np.add(m, scratch, m)
+    np.sqrt(v if largest is None else np.maximum(largest, v, out=largest), scratch)
+    np.add(scratch, eps, scratch)
+    np.divide(m, scratch, scratch)
+    np.multiply(scratch, step_size, scratch)
+    np.subtract(p, scratch, p)

@@ -1,8 +1,38 @@
-"""Optimizers: SGD, Adam, AdamW, and the base to write others on."""
+"""Optimizers, and the bases to write others on."""
 
+from retrograd.optim.adadelta import Adadelta
+from retrograd.optim.adafactor import Adafactor
+from retrograd.optim.adagrad import Adagrad
 from retrograd.optim.adam import Adam, AdamW
+from retrograd.optim.adamax import Adamax
+from retrograd.optim.asgd import ASGD
 from retrograd.optim.elementwise import ElementwiseOptimizer
+from retrograd.optim.lamb import LAMB
+from retrograd.optim.muon import Muon
+from retrograd.optim.nadam import NAdam
 from retrograd.optim.optimizer import Optimizer
+from retrograd.optim.radam import RAdam
+from retrograd.optim.rmsprop import RMSprop
+from retrograd.optim.rprop import Rprop
 from retrograd.optim.sgd import SGD
+from retrograd.optim.tensorwise import TensorwiseOptimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "ElementwiseOptimizer", "Optimizer"]
+__all__ = [
+    "ASGD",
+    "LAMB",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "ElementwiseOptimizer",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "TensorwiseOptimizer",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrograd.optim.elementwise import ElementwiseOptimizer
-from retrograd.optim.optimizer import Params, checked, number, refuse_unsupported
+from retrograd.optim.optimizer import Params, check_betas, checked, implementation, number
 
 __all__ = ["Adam", "AdamW"]
 
@@ -43,7 +43,6 @@ class Adam(ElementwiseOptimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse_unsupported(foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -51,20 +50,15 @@ class Adam(ElementwiseOptimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "differentiable": differentiable,
-            "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
+            **implementation(foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused),
         }
-        self._check_settings(defaults)
         super().__init__(params, defaults)
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         checked("learning rate", group["lr"])
         checked("epsilon value", group["eps"])
-        checked("beta parameter at index 0", group["betas"][0], below=1.0)
-        checked("beta parameter at index 1", group["betas"][1], below=1.0)
+        check_betas(group["betas"])
         checked("weight_decay value", group["weight_decay"])
 
     def buffers(self, group: dict[str, Any]) -> tuple[str, ...]:

@@ -10,17 +10,21 @@ one by one, where a gathering would cost more than it saves.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.optim.optimizer import Closure, Optimizer, backend_is_host, stamp
+from retrograd.optim.optimizer import Closure, Optimizer, backend_is_host, number, stamp
 
-__all__ = ["ElementwiseOptimizer"]
+__all__ = ["ElementwiseOptimizer", "blend", "slope"]
 
 SMALL = 1 << 13
 """Elements from which on a parameter is updated alone: copying it takes as long as the calls that are saved."""
+PIECE = 1 << 17
+"""Elements that are updated at a time: measured, shorter pieces pay more for their calls than the second-level cache
+gives."""
 
 
 class ElementwiseOptimizer(Optimizer):
@@ -28,17 +32,32 @@ class ElementwiseOptimizer(Optimizer):
 
     counts: ClassVar[bool] = True
     """Whether the state of a parameter counts its steps."""
+    scalars: ClassVar[tuple[str, ...]] = ("step",)
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self._packs: dict[int, list[Pack]] = {}
         super().__init__(params, defaults)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._packs = {}
+
     def buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Names of the buffers that the state of a parameter holds, each of the parameter's shape."""
         raise NotImplementedError
 
-    def update(self, group: dict[str, Any], xp: Any, step: int, value: Any, grad: Any, *buffers: Any) -> None:
-        """One step in place on arrays of one shape; `step` counts from 1 (without `counts`, 1 means the first)."""
+    def start(self, group: dict[str, Any], name: str) -> float:
+        """What a buffer holds before the first step."""
+        return 0.0
+
+    def advance(self, group: dict[str, Any], state: dict[str, Any]) -> Any:
+        """Moves the scalars of a state one step on; returns what `update` needs of them: the number of the step."""
+        state["step"] = step = state.get("step", 0) + 1
+        return step
+
+    def update(self, group: dict[str, Any], xp: Any, step: Any, value: Any, grad: Any, *buffers: Any) -> None:
+        """One step in place on arrays of one shape; `step`, from `advance`, counts from 1 (without `counts`, 1 means
+        the first)."""
         raise NotImplementedError
 
     def step(self, closure: Closure | None = None) -> Any:
@@ -49,16 +68,21 @@ class ElementwiseOptimizer(Optimizer):
         for index, group in enumerate(self.param_groups):
             names = self.buffers(group)
             for pack in self._packs_of(index, group):
-                for start, stop, step in self._runs(pack, names):
-                    params = pack.params[start:stop]
+                for first, end, step in self._runs(pack, group, names):
+                    params = pack.params[first:end]
                     if pack.small:
-                        pack.update(self, group, names, start, stop, step)
+                        pack.update(self, group, names, first, end, step)
                     else:
                         (param,) = params
                         buffers = [self.state[param][name].array for name in names]
-                        self.update(group, namespace(param), step, param.array, param._grad.array, *buffers)
+                        self.update_all(group, namespace(param), step, param.array, param._grad.array, *buffers)
                     stamp(params, who)
         return loss
+
+    def update_all(self, group: dict[str, Any], xp: Any, step: Any, *arrays: Any) -> None:
+        """`update`, on the host in pieces that stay in the cache."""
+        for piece in pieces(arrays) if xp.name == "cpu" else (arrays,):
+            self.update(group, xp, step, *piece)
 
     def _packs_of(self, index: int, group: dict[str, Any]) -> list[Pack]:
         """The packs of a group; made anew when parameters have come, gone, or changed their layout."""
@@ -67,14 +91,15 @@ class ElementwiseOptimizer(Optimizer):
             packs = self._packs[index] = packed(group["params"])
         return packs
 
-    def _runs(self, pack: Pack, names: tuple[str, ...]) -> list[tuple[int, int, int]]:
+    def _runs(self, pack: Pack, group: dict[str, Any], names: tuple[str, ...]) -> list[tuple[int, int, Any]]:
         """Stretches (first, end, step) of neighbours in a pack that have a gradient and are at the same step."""
-        runs: list[tuple[int, int, int]] = []
-        first = end = step = -1
+        runs: list[tuple[int, int, Any]] = []
+        first = end = -1
+        step: Any = -1
         for i, param in enumerate(pack.params):
             if getattr(param, "_grad", None) is None:
                 continue
-            reached = self._advance(param, names, pack, i)
+            reached = self._advance(param, pack, i, group, names)
             if i == end and reached == step:
                 end += 1
                 continue
@@ -85,8 +110,8 @@ class ElementwiseOptimizer(Optimizer):
             runs.append((first, end, step))
         return runs
 
-    def _advance(self, param: Tensor, names: tuple[str, ...], pack: Pack, i: int) -> int:
-        """Completes a parameter's state, its buffers in their place in the pack; the number of the step to do."""
+    def _advance(self, param: Tensor, pack: Pack, i: int, group: dict[str, Any], names: tuple[str, ...]) -> Any:
+        """Completes a parameter's state, its buffers in their place in the pack, and moves it one step on."""
         if not names and not self.counts:
             return 1
         state = self.state[param]
@@ -98,14 +123,11 @@ class ElementwiseOptimizer(Optimizer):
             if pack.small:
                 home = pack.home(name, i)
                 if buffer is None or buffer._array is not home:
-                    home[...] = 0 if buffer is None else buffer._array
+                    home[...] = self.start(group, name) if buffer is None else buffer._array
                     state[name] = make(home)
             elif buffer is None:
-                state[name] = make(namespace(param).new_zeros(param.array, shape=param.shape))
-        if not self.counts:
-            return 1 if fresh else 2
-        state["step"] = step = state.get("step", 0) + 1
-        return step  # type: ignore[no-any-return]
+                state[name] = filled_like(param, self.start(group, name))
+        return self.advance(group, state) if self.counts else 1 if fresh else 2
 
 
 class Pack:
@@ -127,7 +149,7 @@ class Pack:
         return self.homes[name][i]
 
     def update(
-        self, optimizer: ElementwiseOptimizer, group: dict[str, Any], names: tuple[str, ...], a: int, b: int, step: int
+        self, optimizer: ElementwiseOptimizer, group: dict[str, Any], names: tuple[str, ...], a: int, b: int, step: Any
     ) -> None:
         """Gathers values and gradients of the parameters from a to b, updates them, and writes the values back."""
         arrays = [p.array for p in self.params[a:b]]
@@ -135,7 +157,7 @@ class Pack:
         grad = gathered([p._grad._array for p in self.params[a:b]])
         part = slice(self.slices[a].start, self.slices[b - 1].stop)
         xp = namespace(self.params[a])
-        optimizer.update(group, xp, step, value, grad, *[self.flat[name][part] for name in names])
+        optimizer.update_all(group, xp, step, value, grad, *[self.flat[name][part] for name in names])
         start = 0
         for array in arrays:
             stop = start + array.size
@@ -168,3 +190,43 @@ def packed(params: list[Tensor]) -> list[Pack]:
         else:
             packs.append(Pack([param], small=False))
     return [*packs, *(Pack(together, small=True) for together in small.values())]
+
+
+def filled_like(param: Tensor, value: float) -> Tensor:
+    """A Tensor of a parameter's shape, dtype and device that holds one number."""
+    filled = namespace(param).new_zeros(param.array, shape=param.shape)
+    if value:
+        filled[...] = value
+    return make(filled)
+
+
+def pieces(arrays: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The same stretch of every array in turn; arrays that are not all contiguous come whole."""
+    size = arrays[0].size
+    if size <= PIECE or not all(array.flags.c_contiguous for array in arrays):
+        yield arrays
+        return
+    flat = [array.reshape(-1) for array in arrays]
+    for first in range(0, size, PIECE):
+        yield tuple(array[first : first + PIECE] for array in flat)
+
+
+# ---- what rules have in common
+
+
+def slope(group: dict[str, Any], value: Any, grad: Any) -> Any:
+    """The gradient that a rule descends: negated by `maximize`, weight decay added or, decoupled, taken off `value`."""
+    if group["maximize"]:
+        grad = -grad
+    decay = float(number(group.get("weight_decay", 0)))
+    if decay and group.get("decoupled_weight_decay"):
+        value *= 1.0 - float(number(group["lr"])) * decay
+    elif decay:
+        grad = grad + decay * value
+    return grad
+
+
+def blend(mean: Any, rate: float, new: Any) -> None:
+    """Moves a running mean in place: rate · mean + (1 − rate) · new."""
+    mean *= rate
+    mean += (1.0 - rate) * new

@@ -7,21 +7,37 @@ import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from retrograd.autograd.modes import enable_grad
+from retrograd.autograd.promotion import get_default_dtype
 from retrograd.autograd.tensor import Tensor, clock, make, namespace
 from retrograd.backends import device_of
+from retrograd.optim.hooks import (
+    Hooked,
+    hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+    replaced,
+)
 
-__all__ = ["Optimizer", "checked", "number", "refuse_unsupported"]
+__all__ = [
+    "Optimizer",
+    "checked",
+    "implementation",
+    "number",
+    "numbers",
+    "register_optimizer_step_post_hook",
+    "register_optimizer_step_pre_hook",
+]
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 Closure = Callable[[], Any]
 
 
-class Optimizer:
+class Optimizer(Hooked):
     """Base of all optimizers: a subclass defines `step`.
 
     `params` are Tensors, pairs of a name and a Tensor, or dicts with "params" and settings of their own;
@@ -29,12 +45,22 @@ class Optimizer:
     Raises ValueError for no parameters, one in two groups, or one that is not a leaf; TypeError for anything else.
     """
 
+    scalars: ClassVar[tuple[str, ...]] = ()
+    """Numbers in the state of a parameter that a state dict holds as Tensors, as PyTorch's does."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__:
+            cls.step = hooked(cls.__dict__["step"])  # type: ignore[method-assign]
+
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, (Tensor, Mapping)):
             raise TypeError(
                 f"optimizer: expected a list or another iterable of Tensors or dicts, got {type(params).__name__}; "
                 "put a single one in a list, e.g. [x]."
             )
+        self._clear_hooks()
+        self._check_settings(defaults)
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -121,6 +147,8 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State and settings, the parameters by their number: PyTorch's layout. The Tensors are not copied."""
+        for hook in list(self._before_saving):
+            hook(self)
         numbers: dict[Tensor, int] = {}
         groups = []
         for group in self.param_groups:
@@ -129,19 +157,42 @@ class Optimizer:
             packed = {name: value for name, value in group.items() if name != "params"}
             groups.append({**packed, "params": [numbers[param] for param in group["params"]]})
         state = {
-            numbers[param]: {name: exported(name, value) for name, value in values.items()}
+            numbers[param]: {name: self._exported(name, value) for name, value in values.items()}
             for param, values in self.state.items()
             if param in numbers
         }
-        return {"state": state, "param_groups": groups}
+        saved: dict[str, Any] = replaced(self._after_saving, self, {"state": state, "param_groups": groups})
+        return saved
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continues from a `state_dict`, this library's or PyTorch's (its Tensors converted); copies the Tensors.
+        """Continues from a `state_dict`, this library's or PyTorch's; copies the Tensors.
 
         Raises ValueError, and changes nothing, when the groups do not fit.
         """
+        state_dict = replaced(self._before_loading, self, dict(state_dict))
         saved: dict[Any, dict[str, Any]] = copy.deepcopy(dict(state_dict["state"]))
         groups: list[dict[str, Any]] = copy.deepcopy(list(state_dict["param_groups"]))
+        self._check_fit(groups)
+        by_number = {
+            int(number): param
+            for old, new in zip(self.param_groups, groups)
+            for number, param in zip(new["params"], old["params"])
+        }
+        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        for number, values in saved.items():
+            param = by_number.get(int(number))
+            if param is None:
+                raise ValueError(f"loaded state dict has state for parameter {number}, which is in no group")
+            state[param] = {name: self._imported(name, value, param) for name, value in values.items()}
+        for old, new in zip(self.param_groups, groups):
+            new["params"] = old["params"]
+            if "param_names" in old:
+                new.setdefault("param_names", old["param_names"])
+        self.param_groups, self.state = [{**self.defaults, **new} for new in groups], state
+        for hook in list(self._after_loading):
+            hook(self)
+
+    def _check_fit(self, groups: list[dict[str, Any]]) -> None:
         if len(groups) != len(self.param_groups):
             raise ValueError(
                 f"load_state_dict: the state has {len(groups)} parameter groups, this optimizer "
@@ -153,22 +204,29 @@ class Optimizer:
                     "loaded state dict contains a parameter group that doesn't match the size of optimizer's group: "
                     f"{len(new['params'])} parameters, not {len(old['params'])}"
                 )
-        by_number = {
-            int(number): param
-            for old, new in zip(self.param_groups, groups)
-            for number, param in zip(new["params"], old["params"])
-        }
-        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        for number, values in saved.items():
-            param = by_number.get(int(number))
-            if param is None:
-                raise ValueError(f"loaded state dict has state for parameter {number}, which is in no group")
-            state[param] = {name: imported(name, value, param) for name, value in values.items()}
-        for old, new in zip(self.param_groups, groups):
-            new["params"] = old["params"]
-            if "param_names" in old:
-                new.setdefault("param_names", old["param_names"])
-        self.param_groups, self.state = [{**self.defaults, **new} for new in groups], state
+
+    def _exported(self, name: str, value: Any) -> Any:
+        return make(np.asarray(value, scalar_dtype())) if name in self.scalars else value
+
+    def _imported(self, name: str, value: Any, param: Tensor) -> Any:
+        """A loaded value: scalars become numbers, arrays go to the parameter's device, floating ones to its dtype."""
+        if name in self.scalars:
+            return int(value) if name == "step" else float(value)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._imported(name, v, param) for v in value)
+        if not isinstance(value, Tensor) and hasattr(value, "__dlpack__"):  # an array, or another library's tensor
+            value = make(np.from_dlpack(value).copy())
+        if not isinstance(value, Tensor):
+            return value
+        dtype = param.dtype if value.dtype.kind == "f" else None
+        return value.to(device=device_of(param._array), dtype=dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._clear_hooks()
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -186,19 +244,14 @@ def stamp(params: Iterable[Tensor], who: str) -> None:
         mark[:] = (tick, mark[1] + 1 if len(mark) > 1 else 1, who)
 
 
-def exported(name: str, value: Any) -> Any:
-    """Counts of steps are float32 Tensors in a state dict, as in PyTorch."""
-    return make(np.asarray(value, np.float32)) if name == "step" else value
+def scalar_dtype() -> np.dtype[Any]:
+    """PyTorch's dtype of the scalars in a state: float32, or float64 where that is the default."""
+    return np.dtype(np.float64 if get_default_dtype() == np.float64 else np.float32)
 
 
-def imported(name: str, value: Any, param: Tensor) -> Any:
-    """A loaded value: counts become integers, Tensors go to the parameter's device, floating ones to its dtype."""
-    if name == "step":
-        return int(value)
-    if not isinstance(value, Tensor):
-        return value
-    dtype = param.dtype if value.dtype.kind == "f" else None
-    return value.to(device=device_of(param._array), dtype=dtype)
+def rounded(x: float) -> float:
+    """A scalar of a state as PyTorch keeps it."""
+    return float(scalar_dtype().type(x))
 
 
 # ---- settings
@@ -207,6 +260,11 @@ def imported(name: str, value: Any, param: Tensor) -> Any:
 def number(value: Any) -> Any:
     """A setting that may be given as a Tensor with one element, as a Python number."""
     return value.item() if isinstance(value, Tensor) else value
+
+
+def numbers(group: dict[str, Any], *names: str) -> list[float]:
+    """Settings of a group, as Python floats: these never change the dtype of an array."""
+    return [float(number(group[name])) for name in names]
 
 
 def checked(name: str, value: Any, below: float = math.inf) -> None:
@@ -218,11 +276,18 @@ def checked(name: str, value: Any, below: float = math.inf) -> None:
         raise ValueError(f"Invalid {name}: {value}; it must be a number from 0 on{limit}.")
 
 
-def refuse_unsupported(**options: Any) -> None:
-    """PyTorch's choices of an implementation: only their defaults are taken."""
+def check_betas(betas: Any) -> None:
+    """ValueError unless there are two from [0, 1)."""
+    for i in range(2):
+        checked(f"beta parameter at index {i}", betas[i], below=1.0)
+
+
+def implementation(**options: Any) -> dict[str, Any]:
+    """PyTorch's choices of an implementation, for the defaults of a group: only their own defaults are taken."""
     for name, value in options.items():
         if value:
             raise NotImplementedError(f"{name}={value!r} is not supported; leave it out")
+    return options
 
 
 def backend_is_host(tensor: Tensor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrograd.optim.elementwise import ElementwiseOptimizer
-from retrograd.optim.optimizer import Params, checked, number, refuse_unsupported
+from retrograd.optim.optimizer import Params, checked, implementation, number
 
 __all__ = ["SGD"]
 
@@ -41,7 +41,6 @@ class SGD(ElementwiseOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse_unsupported(foreach=foreach, differentiable=differentiable, fused=fused)
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -49,11 +48,8 @@ class SGD(ElementwiseOptimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
-            "foreach": foreach,
-            "differentiable": differentiable,
-            "fused": fused,
+            **implementation(foreach=foreach, differentiable=differentiable, fused=fused),
         }
-        self._check_settings(defaults)
         super().__init__(params, defaults)
 
     def _check_settings(self, group: dict[str, Any]) -> None:

@@ -25,24 +25,67 @@ ADAM_SETTINGS = [
     {"lr": 0.05, "amsgrad": True, "weight_decay": 0.1, "maximize": True},
     {"lr": 0.05, "betas": (0.0, 0.9)},
 ]
-CASES = (
-    [("SGD", settings) for settings in SGD_SETTINGS]
-    + [("Adam", settings) for settings in ADAM_SETTINGS]
-    + [("AdamW", settings) for settings in ADAM_SETTINGS]
-    + [("Adam", {"decoupled_weight_decay": True, "weight_decay": 0.2})]
-)
+DECAYING = [{}, {"lr": 0.05, "weight_decay": 0.1}, {"lr": 0.05, "weight_decay": 0.1, "maximize": True}]
+SETTINGS = {
+    "SGD": SGD_SETTINGS,
+    "Adam": [*ADAM_SETTINGS, {"decoupled_weight_decay": True, "weight_decay": 0.2}],
+    "AdamW": ADAM_SETTINGS,
+    "ASGD": [*DECAYING, {"lr": 0.1, "t0": 3}, {"lr": 0.1, "t0": 0, "lambd": 0.1, "alpha": 0.6}],
+    "Adadelta": [*DECAYING, {"rho": 0.7, "eps": 1e-3}],
+    "Adagrad": [*DECAYING, {"lr": 0.1, "lr_decay": 0.1}, {"initial_accumulator_value": 0.3, "eps": 1e-2}],
+    "Adafactor": [*DECAYING, {"eps": (1e-4, 0.1), "d": 2.0}, {"beta2_decay": -0.5, "lr": 1.0}],
+    "Adamax": [*DECAYING, {"betas": (0.5, 0.9), "eps": 1e-3}],
+    "NAdam": [
+        *DECAYING,
+        {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True},
+        {"betas": (0.6, 0.9), "eps": 1e-3, "momentum_decay": 0.3},
+    ],
+    "RAdam": [
+        *DECAYING,
+        {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True},
+        {"betas": (0.6, 0.9), "eps": 1e-3},
+        {"betas": (0.6, 0.5)},  # never rectified
+    ],
+    "RMSprop": [
+        *DECAYING,
+        {"momentum": 0.9},
+        {"centered": True, "alpha": 0.9, "eps": 1e-3},
+        {"centered": True, "momentum": 0.5, "weight_decay": 0.1, "maximize": True},
+    ],
+    "Rprop": [{}, {"lr": 0.1, "maximize": True}, {"etas": (0.3, 1.6), "step_sizes": (1e-3, 0.2)}],
+    "Muon": [
+        {},
+        {"lr": 0.05, "momentum": 0.5, "nesterov": False},
+        {"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.0},
+        {"ns_steps": 3, "ns_coefficients": (2.0, -1.5, 0.5), "eps": 0.1, "adjust_lr_fn": "original"},
+    ],
+}
+CASES = [(name, settings) for name, several in SETTINGS.items() for settings in several]
 SHAPES = [(3, 4), (5,), (), (110, 100), (2, 3, 2), (7,), (0, 3)]  # small ones and one that is updated alone
+MATRICES = [(3, 4), (5, 1), (1, 2), (110, 100), (6, 2), (7, 7), (3, 3)]  # Muon takes no others
 
 
-def parameters(lib, dtype="float64"):
+def shapes_for(name):
+    if name == "Adafactor":
+        return [*SHAPES[:-1], (1, 3)]  # PyTorch divides by the number of elements
+    return MATRICES if name == "Muon" else SHAPES
+
+
+@pytest.fixture(autouse=True)
+def _muon_in_the_parameters_own_dtype(monkeypatch):
+    """PyTorch's Muon iterates in bfloat16; here both iterate in the parameter's dtype, to compare the algorithm."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+
+
+def parameters(lib, dtype="float64", shapes=SHAPES):
     rng = np.random.default_rng(0)
-    return [lib.nn.Parameter(lib.tensor(np.asarray(rng.normal(size=s), dtype))) for s in SHAPES]
+    return [lib.nn.Parameter(lib.tensor(np.asarray(rng.normal(size=s), dtype))) for s in shapes]
 
 
 def set_gradients(lib, params, step, missing=()):
     rng = np.random.default_rng(step)
     for i, p in enumerate(params):
-        g = np.asarray(rng.normal(size=SHAPES[i]), np.float64)
+        g = np.asarray(rng.normal(size=p.shape), np.float64)
         p.grad = None if i in missing else lib.tensor(g).to(p.dtype)
 
 
@@ -67,7 +110,7 @@ def assert_same_state(ours, theirs):
 @pytest.mark.parametrize(("name", "settings"), CASES)
 class TestTrajectories:
     def test_fifty_steps_end_where_pytorchs_end(self, name, settings):
-        ours, theirs = parameters(rg), parameters(torch)
+        ours, theirs = (parameters(lib, shapes=shapes_for(name)) for lib in (rg, torch))
         a, b = getattr(rg.optim, name)(ours, **settings), getattr(torch.optim, name)(theirs, **settings)
         assert repr(a) == repr(b)
         for step in range(50):
@@ -79,10 +122,10 @@ class TestTrajectories:
         assert_same_state(a, b)
 
     def test_gradients_that_come_and_go_leave_each_parameter_where_pytorch_does(self, name, settings):
-        ours, theirs = parameters(rg), parameters(torch)
+        ours, theirs = (parameters(lib, shapes=shapes_for(name)) for lib in (rg, torch))
         a, b = getattr(rg.optim, name)(ours, **settings), getattr(torch.optim, name)(theirs, **settings)
         for step in range(12):
-            missing = np.flatnonzero(np.random.default_rng(100 + step).random(len(SHAPES)) < 0.4)
+            missing = np.flatnonzero(np.random.default_rng(100 + step).random(len(ours)) < 0.4)
             set_gradients(rg, ours, step, missing)
             set_gradients(torch, theirs, step, missing)
             a.step()
@@ -99,7 +142,7 @@ class TestTrajectories:
         assert_same_state(a, b)
 
     def test_a_loaded_state_continues_as_pytorchs(self, name, settings):
-        ours, theirs = parameters(rg), parameters(torch)
+        ours, theirs = (parameters(lib, shapes=shapes_for(name)) for lib in (rg, torch))
         b = getattr(torch.optim, name)(theirs, **settings)
         for step in range(3):
             set_gradients(torch, theirs, step, missing=[2])
@@ -107,12 +150,7 @@ class TestTrajectories:
         for p, q in zip(ours, theirs, strict=True):
             p.data = rg.tensor(q.detach().numpy())
         a = getattr(rg.optim, name)(ours, lr=0.7)
-        saved = b.state_dict()
-        saved["state"] = {
-            i: {k: rg.tensor(v.numpy()) if isinstance(v, torch.Tensor) else v for k, v in values.items()}
-            for i, values in saved["state"].items()
-        }
-        a.load_state_dict(saved)
+        a.load_state_dict(b.state_dict())
         again = getattr(rg.optim, name)(ours, lr=0.7)
         again.load_state_dict(a.state_dict())
         for step in range(3, 6):
@@ -124,12 +162,13 @@ class TestTrajectories:
         assert_same_state(again, b)
 
     def test_float32_and_groups_of_their_own_settings_follow_pytorch(self, name, settings):
-        ours, theirs = parameters(rg, "float32"), parameters(torch, "float32")
+        ours, theirs = (parameters(lib, "float32", shapes_for(name)) for lib in (rg, torch))
         optimizers = []
         for lib, params in ((rg, ours), (torch, theirs)):
             groups = [{"params": params[:2], "lr": 0.5}, {"params": params[2:4]}]
             optimizer = getattr(lib.optim, name)(groups, **settings)
-            optimizer.add_param_group({"params": params[4:], "weight_decay": 0.3})
+            extra = {"weight_decay": 0.3} if "weight_decay" in optimizer.defaults else {"lr": 0.3}
+            optimizer.add_param_group({"params": params[4:], **extra})
             optimizers.append(optimizer)
         for step in range(10):
             for lib, params, optimizer in zip((rg, torch), (ours, theirs), optimizers, strict=True):
