@@ -9,10 +9,11 @@ from retrograd.models.gpt import GPT
 from retrograd.models.transformer import TranslationTransformer
 from retrograd.nn import functional as F
 
-WORDS = (
-    "<padding> <start> <end> zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+SPELLED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety"
-).split()
+)
+WORDS = ["<padding>", "<start>", "<end>", *SPELLED.split()]
 PADDING, START, END = range(3)
 
 
