@@ -39,7 +39,7 @@ globals().update(FUNCTIONS)
 
 __version__ = "0.1.0"
 
-ROOMS = ("cli", "cuda", "data", "distributed", "func", "io", "linalg", "nn", "optim", "utils", "viz")
+ROOMS = ("cli", "cuda", "data", "distributed", "func", "io", "linalg", "nn", "optim", "training", "utils", "viz")
 """Submodules that are imported when they are first named: `rg.nn` needs no import of its own."""
 
 __all__ = [

@@ -2,9 +2,9 @@
 
 from typing import Any, NoReturn
 
-from retrograd.io.safetensors import load_file, save_file
+from retrograd.io.safetensors import load_file, load_metadata, save_file
 
-__all__ = ["load", "load_file", "save", "save_file"]
+__all__ = ["load", "load_file", "load_metadata", "save", "save_file"]
 
 
 def save(*args: Any, **kwargs: Any) -> NoReturn:

@@ -18,7 +18,7 @@ from retrograd.autograd.methods.creation import from_host
 from retrograd.autograd.tensor import Tensor, namespace
 from retrograd.files import atomic_write
 
-__all__ = ["load_file", "save_file"]
+__all__ = ["load_file", "load_metadata", "save_file"]
 
 
 def save_file(
@@ -53,9 +53,7 @@ def load_file(path: str | os.PathLike[str], device: Any = None) -> dict[str, Ten
     holds a dtype that tensors here cannot have, ImportError without the package safetensors.
     """
     library = _library("load_file")
-    source = _checked_path("load_file", path)
-    if not source.is_file():
-        raise FileNotFoundError(f"load_file: {source} does not exist; expected a .safetensors file.")
+    source = _existing("load_file", path)
     try:
         arrays = _read(library, source)
     except library.SafetensorError as error:
@@ -64,6 +62,20 @@ def load_file(path: str | os.PathLike[str], device: Any = None) -> dict[str, Ten
             "  Fetch or save it again; pickled files (.pt, .pth, .bin) are not read, convert them with safetensors."
         ) from error
     return {name: from_host(array, device) for name, array in arrays.items()}
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The texts that were saved beside the tensors, `save_file`'s metadata; empty if there were none.
+
+    Raises as `load_file` does.
+    """
+    library = _library("load_metadata")
+    source = _existing("load_metadata", path)
+    try:
+        with library.safe_open(source, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except library.SafetensorError as error:
+        raise ValueError(f"load_metadata: {source} is no complete safetensors file: {error}.") from error
 
 
 def _library(caller: str) -> Any:
@@ -85,6 +97,13 @@ def _checked_path(caller: str, path: str | os.PathLike[str]) -> Path:
     if Path(path).is_dir():
         raise IsADirectoryError(f"{caller}: {path} is a folder; name a file in it, e.g. model.safetensors.")
     return Path(path)
+
+
+def _existing(caller: str, path: str | os.PathLike[str]) -> Path:
+    source = _checked_path(caller, path)
+    if not source.is_file():
+        raise FileNotFoundError(f"{caller}: {source} does not exist; expected a .safetensors file.")
+    return source
 
 
 def _checked_items(tensors: Any) -> Any:
