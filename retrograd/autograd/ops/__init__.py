@@ -10,6 +10,7 @@ from retrograd.autograd.ops import (
     activation,
     attention,
     choice,
+    ctc,
     decompositions,
     elementwise,
     embedding,

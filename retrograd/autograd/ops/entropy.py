@@ -4,34 +4,78 @@ from __future__ import annotations
 
 from typing import Any
 
+from retrograd.autograd.ops.loss import total
 from retrograd.autograd.primitive import primitive
-from retrograd.autograd.tensor import Tensor
+from retrograd.autograd.tensor import Tensor, make
+from retrograd.backends import backend_of_array
 
 
-@primitive(name="NllLoss", residuals=("p",))
-def softmax_cross_entropy(xp: Any, x: Any, chosen: Any, *, reduction: str) -> Any:
-    """−log softmax(x) at the chosen class of each row: logits (n, classes), chosen the same with one True per row.
+@primitive(name="NllLoss", residuals=("e", "sums"), heavy=("index", "factors", "mask", "divisor"))
+def softmax_cross_entropy(
+    xp: Any, x: Any, *, index: Any, factors: Any, mask: Any, divisor: Any, smoothing: float, reduced: bool
+) -> Any:
+    """−log softmax(x) at an index of axis 1: logits (n, classes, *), index (n, 1, *) of integers.
 
-    Gives (n,), its mean, or its sum.
+    `smoothing` is the share of the target that is spread over all classes. `factors`, of the index's shape, multiply
+    the losses (None: 1), `mask` says which count (None: all). Gives (n, *), or their sum if `reduced`, over `divisor`
+    unless that is None.
     """
-    shifted = x - xp.max(x, axis=1, keepdims=True)
-    e = xp.exp(shifted)
-    total = xp.sum(e, axis=1, keepdims=True)
-    right = xp.where(chosen, shifted, 0.0)
-    if reduction == "none":
-        return xp.reshape(xp.log(total), (-1,)) - xp.sum(right, axis=1), e / total
-    loss = xp.sum(xp.log(total)) - xp.sum(right)
-    return loss / len(x) if reduction == "mean" else loss, e / total
+    shift = xp.max(x, axis=1, keepdims=True)
+    e = xp.exp(x - shift)
+    sums = total(xp, e, 1)
+    right = x[places(xp, index)]
+    losses = xp.log(sums) + shift - (right * (1 - smoothing) if smoothing else right)
+    if smoothing:
+        losses -= smoothing * xp.mean(x, axis=1, keepdims=True)
+    if mask is not None:  # what does not count may be infinite
+        losses = xp.where(mask, losses, 0.0)
+    if factors is not None:
+        losses = losses * factors
+    if not reduced:
+        return xp.squeeze(losses, axis=1), e, sums
+    loss = xp.sum(losses)
+    return loss if divisor is None else loss / divisor, e, sums
 
 
 @softmax_cross_entropy.vjp
-def _(xp: Any, g: Any, x: Any, chosen: Any, reduction: str, p: Any) -> Any:
-    """softmax(x) − one-hot: Bishop 2006, eq. 4.109."""
+def _(
+    xp: Any, g: Any, x: Any, index: Any, factors: Any, mask: Any, divisor: Any, smoothing: float, reduced: bool,
+    e: Any, sums: Any,
+) -> Any:  # fmt: skip
+    """softmax(x) minus the target's distribution, times the loss's factor: Bishop 2006, eq. 4.109."""
+    weight = g if reduced else xp.expand_dims(g, axis=1)
+    if divisor is not None:
+        weight = weight / divisor
+    if factors is not None:
+        weight = weight * factors
+    if mask is not None:  # where nothing counts, the mean divides by 0
+        weight = xp.where(mask, weight, 0.0)
     if isinstance(g, Tensor):  # the gradient is recorded, so it must depend on x
         e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
         p = e / xp.sum(e, axis=1, keepdims=True)
-    weight = xp.reshape(g, shape=(-1, 1)) if reduction == "none" else g
-    return (p - xp.astype(chosen, dtype=p.dtype)) * (weight / p.shape[0] if reduction == "mean" else weight), None
+        return (p - one_hot(index, x._array, smoothing)) * weight
+    out = e * (weight / sums)
+    if smoothing:
+        out -= weight * (smoothing / x.shape[1])
+    at = places(xp, index)
+    xp.setitem(out, at, out[at] - weight * (1 - smoothing))
+    return out
+
+
+def places(xp: Any, index: Any) -> Any:
+    """What indexes an array (n, classes, *) by class indices (n, 1, *)."""
+    ndim = len(index.shape)
+    return tuple(
+        index if axis == 1 else xp.reshape(xp.arange(n), tuple(n if i == axis else 1 for i in range(ndim)))
+        for axis, n in enumerate(index.shape)
+    )
+
+
+def one_hot(index: Any, x: Any, smoothing: float) -> Any:
+    """The target's distribution over axis 1, of x's shape, as a constant."""
+    xp = backend_of_array[type(x)]
+    numbers = xp.reshape(xp.arange(x.shape[1]), (-1, *[1] * (x.ndim - 2)))
+    return make(xp.astype(numbers == index, x.dtype) * (1 - smoothing) + smoothing / x.shape[1])
 
 
 @primitive

@@ -35,3 +35,13 @@ def softmax(xp: Any, x: Any, *, axis: int) -> Any:
 
 
 softmax.vjp(lambda xp, g, out, axis: out * (g - total(xp, g * out, axis)))
+
+
+@primitive
+def huber(xp: Any, x: Any, *, delta: float) -> Any:
+    """x²/2 where |x| is below delta, else delta (|x| − delta/2): Huber 1964."""
+    held = xp.clip(x, -delta, delta)
+    return held * (x - 0.5 * held)
+
+
+huber.vjp(lambda xp, g, x, delta: g * xp.clip(x, min=-delta, max=delta))

@@ -1,0 +1,31 @@
+"""How far two vectors are apart, and how alike their directions are."""
+
+from __future__ import annotations
+
+from retrograd.autograd import ops
+from retrograd.autograd.methods.arguments import dimension
+from retrograd.autograd.tensor import Tensor
+
+__all__ = ["cosine_similarity", "pairwise_distance"]
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The p-norm of x1 − x2 + eps over the last dimension: (*, features) and (*, features) give (*,)."""
+    return ops.vector_norm(x1 - x2 + eps, ord=p, axis=-1, keepdims=keepdim)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along `dim`, whose lengths are held above eps; the shapes broadcast.
+
+    >>> import retrograd as rg
+    >>> rg.nn.functional.cosine_similarity(rg.tensor([[1.0, 0.0]]), rg.tensor([[3.0, 4.0]]))
+    tensor([0.6000])
+    """
+    axis = dimension(dim, max(x1.ndim, x2.ndim))
+    product = x1 * x2
+    if product.dtype.kind != "f":
+        raise RuntimeError(f"cosine_similarity: expected floats, got {x1.dtype} and {x2.dtype}; use x.float().")
+    axis -= product.ndim
+    lengths = [ops.vector_norm(x, ord=2, axis=axis, keepdims=True) for x in (x1, x2)]
+    units = [x / ops.clip(n, min=eps) for x, n in zip((x1, x2), lengths)]
+    return ops.sum(units[0] * units[1], axis=axis)
