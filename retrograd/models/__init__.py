@@ -4,20 +4,20 @@ from retrograd.models.autoencoder import Autoencoder, autoencoder, linear_autoen
 from retrograd.models.gan import GAN, gan
 from retrograd.models.gpt import GPT, gpt
 from retrograd.models.mlp import mlp
-from retrograd.models.transformer import TranslationTransformer, sinusoids
-from retrograd.models.vae import VAE, vae
+from retrograd.models.transformer import TranslationTransformer
+from retrograd.models.vae import VAE, Latent, vae
 
 __all__ = [
     "GAN",
     "GPT",
     "VAE",
     "Autoencoder",
+    "Latent",
     "TranslationTransformer",
     "autoencoder",
     "gan",
     "gpt",
     "linear_autoencoder",
     "mlp",
-    "sinusoids",
     "vae",
 ]

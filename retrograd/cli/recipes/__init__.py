@@ -3,7 +3,9 @@
 from retrograd import models
 from retrograd.cli.recipes.classification import FlatClassification
 from retrograd.cli.recipes.generation import Adversarial, Reconstruction, Variational
+from retrograd.cli.recipes.language import Language
 from retrograd.cli.recipes.recipe import Plan, Program, Recipe, Sets
+from retrograd.cli.recipes.translation import Translation
 
 __all__ = ["PROGRAMS", "Plan", "Program", "Recipe", "Sets"]
 
@@ -12,4 +14,6 @@ PROGRAMS: dict[str, Program] = {
     "autoencoder": Program(Reconstruction, models.autoencoder, "784-256-64-256-784; writes reconstructions"),
     "vae": Program(Variational, models.vae, "variational autoencoder; writes reconstructions and samples"),
     "gan": Program(Adversarial, models.gan, "generator and discriminator of linear layers; writes samples"),
+    "gpt": Program(Language, models.gpt, "GPT-2 in small, on the characters of a text; writes a sample"),
+    "transformer": Program(Translation, models.TranslationTransformer, "encoder-decoder: English numbers into digits"),
 }

@@ -39,7 +39,7 @@ class Reconstruction(Recipe):
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Channels, height, width."""
-        return self.sets.training.tensors[0].shape[1:]  # type: ignore[no-any-return]
+        return self.sets.training.tensors[0].shape[1:]
 
     def loss(self, batch: Any) -> Tensor:
         rows = batch[0].flatten(1)
@@ -50,7 +50,7 @@ class Reconstruction(Recipe):
 
     def decoded(self, rows: Tensor) -> Tensor:
         """What comes out for images as rows of pixels, in [0, 1]."""
-        return self.model(rows).clamp(0, 1)  # type: ignore[no-any-return]
+        return self.model(rows).clamp(0, 1)
 
     def pictures(self) -> dict[str, Figure]:
         rows = self.sets.test.tensors[0][:SHOWN].flatten(1)
@@ -69,7 +69,7 @@ class Variational(Reconstruction):
         return self.model.loss(batch[0].flatten(1))
 
     def decoded(self, rows: Tensor) -> Tensor:
-        return self.model.decoder(self.model.encode(rows).mean).sigmoid()  # type: ignore[no-any-return]
+        return self.model.decoder(self.model.encode(rows).mean).sigmoid()
 
     def pictures(self) -> dict[str, Figure]:
         drawn = self.model.sample(8 * SHOWN).reshape(-1, *self.image_shape[1:])
@@ -93,7 +93,7 @@ class Adversarial(Recipe):
 
     def real(self, batch: Any) -> Tensor:
         """Images as the discriminator takes them."""
-        return 2 * batch[0] - 1  # type: ignore[no-any-return]
+        return 2 * batch[0] - 1
 
     def optimize(self) -> optim.Optimizer:
         self.adversary = optim.Adam(self.model.discriminator.parameters(), lr=self.plan.lr, betas=(0.5, 0.999))
