@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
@@ -124,10 +125,27 @@ class Sequential(Numbered):
             raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
         return Sequential(*self, *other)
 
+    def __iadd__(self, other: Sequential) -> Self:
+        if not isinstance(other, Sequential):
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
+        return self.extend(other)
+
     def __mul__(self, times: int) -> Sequential:
-        if times <= 0:
-            raise ValueError(f"Non-positive multiplication factor {times} for {type(self)}")
-        return Sequential(*(self._all() * times))
+        return Sequential(*(self._all() * checked_factor(self, times)))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Self:
+        return self.extend(self._all() * (checked_factor(self, times) - 1))
+
+
+def checked_factor(sequence: Sequential, times: int) -> int:
+    """How often a Sequential is to be repeated: at least once."""
+    if not isinstance(times, int):
+        raise TypeError(f"unsupported operand type(s) for *: {type(sequence)} and {type(times)}")
+    if times <= 0:
+        raise ValueError(f"Non-positive multiplication factor {times} for {type(sequence)}")
+    return times
 
 
 class ModuleList(Numbered):
@@ -242,8 +260,10 @@ class ParameterList(Module):
         self._size += 1
         return self
 
-    def extend(self, values: Iterable[Any]) -> Self:
+    def extend(self, values: Any) -> Self:
         """Adds values at the end."""
+        if not isinstance(values, Iterable) or isinstance(values, Tensor):
+            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
         for value in values:
             self.append(value)
         return self
@@ -283,16 +303,17 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dict whose Tensors are parameters."""
+    """A dict whose Tensors are parameters, in the order in which they were put in (a plain dict's items sorted)."""
 
-    def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
+    def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         super().__init__()
         self._keys: dict[str, None] = {}
-        self.update(values or {})
+        if parameters is not None:
+            self.update(parameters)
 
-    def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
-        """Puts values in under their names."""
-        for key, value in values.items() if isinstance(values, Mapping) else values:
+    def update(self, parameters: Any) -> None:
+        """Puts values in under their names, from a mapping or pairs; TypeError or ValueError for anything else."""
+        for key, value in pairs_of(parameters):
             self[key] = value
 
     def __getitem__(self, key: str) -> Any:
@@ -301,6 +322,8 @@ class ParameterDict(Module):
         return getattr(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            raise TypeError(f"ParameterDict: keys must be strings, got {type(key).__name__} {key!r}.")
         if key not in self._keys and hasattr(self, key):
             raise KeyError(f"attribute '{key}' already exists")
         self._keys[key] = None
@@ -315,6 +338,9 @@ class ParameterDict(Module):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
 
     def __contains__(self, key: object) -> bool:
         return key in self._keys
@@ -331,10 +357,83 @@ class ParameterDict(Module):
         """Names and values."""
         return ((key, self[key]) for key in self._keys)
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a name, or the default."""
+        return self[key] if key in self._keys else default
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of a name, under which the default is put in if there is none."""
+        if key not in self._keys:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str) -> Any:
+        """Takes a value out."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Takes the last name and value out."""
+        if not self._keys:
+            raise KeyError("ParameterDict.popitem: it is empty")
+        key = next(reversed(self._keys))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Takes all out."""
+        for key in list(self._keys):
+            del self[key]
+
+    def copy(self) -> ParameterDict:
+        """Another ParameterDict of the same parameters."""
+        return ParameterDict(list(self.items()))
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """A new ParameterDict with these names and one value."""
+        return ParameterDict([(key, default) for key in keys])
+
+    def __or__(self, other: Any) -> ParameterDict:
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ror__(self, other: Any) -> ParameterDict:
+        joined = ParameterDict(other)
+        joined.update(self)
+        return joined
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("ParameterDict should not be called.")
+
     def extra_repr(self) -> str:
         return "\n".join(f"  ({key}): {described(value)}" for key, value in self.items())
 
     __repr__ = ParameterList.__repr__  # it needs only extra_repr
+
+
+def pairs_of(parameters: Any) -> Iterable[tuple[str, Any]]:
+    """Names and values of a mapping or of a sequence of pairs. PyTorch sorts a plain dict, and so the state's order."""
+    if not isinstance(parameters, Iterable):
+        raise TypeError(
+            "ParametersDict.update should be called with an iterable of key/value pairs, "
+            f"but got {type(parameters).__name__}"
+        )
+    if isinstance(parameters, (OrderedDict, ParameterDict)):
+        return parameters.items()
+    if isinstance(parameters, Mapping):
+        return sorted(parameters.items())
+    pairs = list(parameters)
+    for i, pair in enumerate(pairs):
+        if not isinstance(pair, Iterable):
+            raise TypeError(f"ParameterDict update sequence element #{i} should be Iterable; is {type(pair).__name__}")
+        if len(pair) != 2:  # type: ignore[arg-type]  # as dict.update, which takes what has a length
+            raise ValueError(f"ParameterDict update sequence element #{i} has length {len(pair)}; 2 is required")  # type: ignore[arg-type]
+    return pairs
 
 
 def described(value: Any) -> str:

@@ -28,7 +28,8 @@ class Table(Module):
         shape = (self.num_embeddings, self.embedding_dim)
         self.padding_idx = None if padding_idx is None else row_of_padding(padding_idx, self.num_embeddings)
         if given is None:
-            self.weight = blank(shape, device, dtype).requires_grad_(not freeze)
+            self.weight = blank(shape, device, dtype)
+            self.weight.requires_grad_(not freeze)
             self.reset_parameters()
             return
         if given.shape != shape:

@@ -44,6 +44,7 @@ class ChannelNorm(Module):
         track_running_stats: bool,
         device: Any,
         dtype: Any,
+        *,
         bias: bool,
     ) -> None:
         super().__init__()
@@ -75,6 +76,10 @@ class ChannelNorm(Module):
             wanted = " or ".join(f"{rank}D" for rank in self.ranks)
             raise ValueError(f"expected {wanted} input (got {input.ndim}D input)")
 
+    def channel_axis(self, input: Tensor) -> int:
+        """Which dimension of an input the channels are."""
+        return 1
+
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
@@ -97,7 +102,7 @@ class BatchNorm(ChannelNorm):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self.check_rank(input)
@@ -164,12 +169,12 @@ class InstanceNorm(ChannelNorm):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self.check_rank(input)
         unbatched = input.ndim == self.ranks[0]
-        channels = input.shape[0 if unbatched else 1]
+        channels = input.shape[self.channel_axis(input)]
         if channels != self.num_features and self.affine:
             raise ValueError(
                 f"{type(self).__name__}: input {input.shape} has {channels} channels, "
@@ -186,6 +191,10 @@ class InstanceNorm(ChannelNorm):
             self.eps,
         )
         return out[0] if unbatched else out
+
+    def channel_axis(self, input: Tensor) -> int:
+        """Which dimension of an input the channels are: the first, or the second after a batch."""
+        return 0 if input.ndim == self.ranks[0] else 1
 
 
 class InstanceNorm1d(InstanceNorm):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from retrograd.autograd.modes import no_grad
 from retrograd.autograd.tensor import Tensor
+from retrograd.nn.uninitialized import is_lazy
 
 if TYPE_CHECKING:
     from retrograd.nn.module import Module
@@ -69,6 +70,8 @@ def misfit(value: Tensor, given: Any) -> str | None:
     """Why a given value cannot be loaded, or None."""
     if not isinstance(given, Tensor):
         return f"expected a Tensor, got {type(given).__name__}."
+    if is_lazy(value):  # it takes any shape
+        return None
     if given.shape != value.shape:
         return f"size mismatch: shape {given.shape} in the state_dict, {value.shape} in this model."
     return None
@@ -78,6 +81,10 @@ def put(owner: Module, name: str, value: Tensor, given: Tensor, assign: bool) ->
     """Copies a given value into the old one, or puts it in its place."""
     from retrograd.nn.parameter import Parameter
 
+    if is_lazy(value):
+        if is_lazy(given):
+            return
+        value.materialize(given.shape)  # type: ignore[attr-defined]  # a lazy value has it
     if not assign:
         with no_grad():
             value.copy_(given)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from retrograd.autograd import ops
-from retrograd.autograd.tensor import Tensor
+from retrograd.autograd.methods.random import default_generator
+from retrograd.autograd.tensor import Tensor, make, namespace
 from retrograd.autograd.view import overwrite
 
 __all__ = [
@@ -17,6 +21,7 @@ __all__ = [
     "elu_",
     "gelu",
     "glu",
+    "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -32,6 +37,8 @@ __all__ = [
     "relu",
     "relu_",
     "relu6",
+    "rrelu",
+    "rrelu_",
     "selu",
     "selu_",
     "sigmoid",
@@ -75,6 +82,27 @@ def tanh(input: Tensor) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where it is positive, else negative_slope · x (Maas et al. 2013)."""
     return finished(input, ops.leaky_relu(input, slope=negative_slope), inplace, "leaky_relu_")
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """x where it is positive, else a · x, a drawn uniformly from lower to upper in training, else their mean.
+
+    Xu et al. 2015, section 2.4. One number is drawn for every x ≤ 0, on the host: the same seed gives PyTorch's slopes
+    on every device, at the price of waiting for the device. Raises RuntimeError when lower exceeds upper.
+    """
+    if not (math.isfinite(lower) and math.isfinite(upper)) or lower > upper:
+        raise RuntimeError(f"rrelu: lower must be finite and not exceed upper, got {lower} and {upper}.")
+    if not training:
+        return finished(input, ops.leaky_relu(input, slope=(lower + upper) / 2), inplace, "rrelu_")
+    xp = namespace(input)
+    falling = np.asarray(xp.to_host(input.array)) <= 0
+    slopes = np.ones(input.shape, input.dtype)
+    slopes[falling] = default_generator.uniform((int(falling.sum()),), np.float64) * (upper - lower) + lower
+    with input.device:
+        out = input * make(xp.from_host(slopes))
+    return finished(input, out, inplace, "rrelu_")
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -226,6 +254,24 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
     return ops.log_softmax(input, axis=axis_of("log_softmax", input, dim, _stacklevel))
 
 
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """softmax((logits + G)/tau), G Gumbel noise: a sample of classes that has a gradient (Jang et al. 2017, eq. 2).
+
+    With `hard` one-hot, while the gradient is that of the soft sample. The same seed gives PyTorch's sample.
+    """
+    if eps != 1e-10:
+        warnings.warn("gumbel_softmax: `eps` is deprecated and has no effect", UserWarning, stacklevel=2)
+    noise = -np.log(default_generator.exponential(logits.shape, logits.dtype))
+    with logits.device:
+        soft = softmax((logits + make(namespace(logits).from_host(noise))) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.argmax(dim, keepdim=True)
+    chosen = ops.new_zeros(soft.detach(), shape=soft.shape).scatter(dim, index, 1.0)
+    out: Tensor = chosen - soft.detach() + soft
+    return out
+
+
 def axis_of(name: str, input: Tensor, dim: int | None, stacklevel: int) -> int:
     """The dimension asked for; left out, the one that PyTorch chooses, with its warning."""
     if dim is not None:
@@ -243,5 +289,6 @@ elu_ = partial(elu, inplace=True)
 hardtanh_ = partial(hardtanh, inplace=True)
 leaky_relu_ = partial(leaky_relu, inplace=True)
 relu_ = partial(relu, inplace=True)
+rrelu_ = partial(rrelu, inplace=True)
 selu_ = partial(selu, inplace=True)
 threshold_ = partial(threshold, inplace=True)

@@ -54,7 +54,7 @@ def embedding_bag(
     """One row for every bag of indices: the sum, mean or largest of their rows of `weight`; zeros for an empty bag.
 
     input: (bags, length), or (indices,) with offsets (bags,), where each bag starts; with include_last_offset a last
-    offset says where the last bag ends. per_sample_weights, like input, multiplies the rows (mode "sum" alone).
+    offset follows, the number of indices. per_sample_weights, like input, multiplies the rows (mode "sum" alone).
     Indices equal to padding_idx are left out. The other arguments, and IndexError, are those of `embedding`; ValueError
     and RuntimeError for what does not fit together.
     """
@@ -65,12 +65,13 @@ def embedding_bag(
     check_range("embedding_bag", input, rows, RuntimeError)
     padding = None if padding_idx is None else row_of_padding(padding_idx, rows)
     starts = fixed_starts(input) if offsets is None else checked_starts(input, offsets)
+    if include_last_offset and offsets is not None:
+        starts = starts[:-1]  # as in PyTorch the last bag goes on to the end, whatever the last offset says
     if max_norm is not None:
         shorten(weight, input, max_norm, norm_type)
     flat = input.reshape(-1)
-    count = starts.shape[0] - (1 if include_last_offset else 0)
     if mode == "max":
-        return largest_of_bags(flat, weight, starts, count, padding)
+        return largest_of_bags(flat, weight, starts, padding)
     found: Tensor = ops.embedding(weight, flat, padding=padding, by_frequency=scale_grad_by_freq)
     used = None if padding is None else (flat != padding).to(weight.dtype)
     if per_sample_weights is not None:
@@ -81,11 +82,11 @@ def embedding_bag(
     with weight.device:
         xp = namespace(weight)
         nothing = xp.zeros((starts.shape[0], weight.shape[1]), dtype=weight.dtype)
-        out: Tensor = ops.index_add(make(nothing), found, index=(bags,))[:count]
+        out: Tensor = ops.index_add(make(nothing), found, index=(bags,))
         if mode == "mean":
             ones = xp.ones(flat.shape, dtype=weight.dtype) if used is None else used.array
             sizes = xp.index_add(xp.zeros((starts.shape[0],), dtype=weight.dtype), (bags,), ones)
-            out = out / make(xp.reshape(xp.maximum(sizes, 1), (-1, 1)))[:count]
+            out = out / make(xp.reshape(xp.maximum(sizes, 1), (-1, 1)))
     return out
 
 
@@ -120,16 +121,16 @@ def bag_numbers(input: Tensor, starts: Any) -> Any:
         return xp.searchsorted(starts, xp.arange(input.shape[0]), side="right") - 1
 
 
-def largest_of_bags(input: Tensor, weight: Tensor, starts: Any, count: int, padding: int | None) -> Tensor:
+def largest_of_bags(input: Tensor, weight: Tensor, starts: Any, padding: int | None) -> Tensor:
     """The largest of every bag's rows, element by element: bags side by side, padded to the longest."""
     xp = namespace(weight)
     with weight.device:
         total = input.shape[0]
-        if not total or not count:
-            return make(xp.zeros((count, weight.shape[1]), dtype=weight.dtype)) + weight.sum() * 0
-        ends = xp.concat([starts[1:], xp.full((1,), total, dtype=starts.dtype)])[:count]
-        longest = int(xp.max(ends - starts[:count]))
-        places = xp.reshape(starts[:count], (-1, 1)) + xp.arange(max(longest, 1))
+        if not total or not len(starts):
+            return make(xp.zeros((len(starts), weight.shape[1]), dtype=weight.dtype)) + weight.sum() * 0
+        ends = xp.concat([starts[1:], xp.full((1,), total, dtype=starts.dtype)])
+        longest = int(xp.max(ends - starts))
+        places = xp.reshape(starts, (-1, 1)) + xp.arange(max(longest, 1))
         inside = places < xp.reshape(ends, (-1, 1))
         chosen = xp.getitem(input.array, (xp.minimum(places, total - 1),))
         if padding is not None:
