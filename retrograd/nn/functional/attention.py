@@ -13,7 +13,7 @@ from retrograd.autograd import ops
 from retrograd.autograd.methods.random import default_generator
 from retrograd.autograd.methods.shape import broadcast_shapes
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.nn.functional.dropout import dropout
+from retrograd.nn.functional.dropout import dropout, on_device, scaled
 from retrograd.nn.functional.linear import linear
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -64,7 +64,8 @@ def scaled_dot_product_attention(
         attn_mask = additive(attn_mask.logical_not(), query)
     factors = None
     if dropout_p > 0:
-        factors = dropout_factors(dropout_p, scores, query)
+        mask = default_generator.dropout_mask(dropout_p, scores, query.dtype)
+        factors = on_device(query, scaled(mask, dropout_p))
     if attn_mask is not None and attn_mask.requires_grad:
         return with_learned_mask(query, key, value, attn_mask, factors, scale)
     bias = None if attn_mask is None else attn_mask.array
@@ -73,7 +74,7 @@ def scaled_dot_product_attention(
 
 def with_learned_mask(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, factors: Tensor | None, scale: float) -> Tensor:
     """The same written out: for a mask that needs a gradient itself."""
-    scores = (q * scale) @ k.mT + mask
+    scores = (q * scale) @ k.mT + mask.to(q.dtype)
     unseen = (scores.detach() == -INFINITY).all(-1, keepdim=True)
     p = scores.masked_fill(unseen, 0.0).softmax(-1).masked_fill(unseen, 0.0)
     return (p if factors is None else p * factors) @ v
@@ -119,15 +120,6 @@ def repeated_heads(query: Tensor, x: Tensor) -> Tensor:
             f"got {heads} and {wanted}."
         )
     return x if wanted == heads else x.repeat_interleave(wanted // heads, dim=-3)
-
-
-def dropout_factors(p: float, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """0 with probability p, else 1/(1 − p)."""
-    factors = default_generator.dropout_mask(p, shape, like.dtype)
-    if p < 1:
-        factors /= factors.dtype.type(1 - p)
-    with like.device:
-        return make(namespace(like).from_host(factors))
 
 
 # ---- masks
