@@ -1,6 +1,7 @@
 """Short, readable networks."""
 
 from retrograd.models.autoencoder import Autoencoder, autoencoder, linear_autoencoder
+from retrograd.models.char_rnn import CharRNN, char_gru, char_lstm, char_rnn
 from retrograd.models.gan import GAN, gan
 from retrograd.models.gpt import GPT, gpt
 from retrograd.models.mlp import mlp
@@ -12,9 +13,13 @@ __all__ = [
     "GPT",
     "VAE",
     "Autoencoder",
+    "CharRNN",
     "Latent",
     "TranslationTransformer",
     "autoencoder",
+    "char_gru",
+    "char_lstm",
+    "char_rnn",
     "gan",
     "gpt",
     "linear_autoencoder",

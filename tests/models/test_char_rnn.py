@@ -10,7 +10,7 @@ from retrograd.models.char_rnn import CharRNN, char_gru, char_lstm, char_rnn
 from retrograd.nn import functional as F
 from tests.data.errors import raises_clearly
 
-TEXT = "the cat sat on the mat; the dog sat on the log; " * 8
+TEXT = "the cat sat on my mat; " * 12
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def windows():
 def trained(request, windows):
     rg.manual_seed(0)
     model = CharRNN(len(windows.vocabulary), request.param, n_embd=16, hidden_size=32)
-    optimizer = rg.optim.AdamW(model.parameters(), lr=0.02)
+    optimizer = rg.optim.AdamW(model.parameters(), lr=0.01)
     rng = np.random.default_rng(0)
-    for _ in range(120):
+    for _ in range(150):
         x, y = windows.__getbatch__(rng.integers(0, len(windows), 16).tolist())
         optimizer.zero_grad()
         F.cross_entropy(model(x)[0].flatten(0, 1), y.flatten()).backward()
@@ -34,9 +34,9 @@ def trained(request, windows):
 
 
 def test_it_writes_on_the_text_it_has_learned(trained, windows):
-    start = windows.vocabulary.encode("the cat sat on the ").unsqueeze(0)
-    written = windows.vocabulary.decode(trained.generate(start, 24, temperature=0)[0])
-    assert written == "the cat sat on the mat; the dog sat on the "
+    start = windows.vocabulary.encode("the cat").unsqueeze(0)
+    written = windows.vocabulary.decode(trained.generate(start, 33, temperature=0)[0])
+    assert written == TEXT[:40]
 
 
 def test_reading_piece_by_piece_is_reading_at_once(trained, windows):
