@@ -35,6 +35,10 @@ from retrograd.backends import backend_of_array
 __all__ = ["REGISTRY", "Primitive", "elementwise", "nondifferentiable", "primitive"]
 
 Rule = Callable[..., Any]
+WRITTEN = frozenset({"coerced", "kernel", "kernels", "node", "primitive", *SCOPE})
+"""Names that the generated recorders use themselves."""
+KEPT = frozenset({"g", "keep", "node", "xp", *Node.__slots__})
+"""Names that nodes, and their generated `backward`, use themselves."""
 REGISTRY: dict[str, Primitive] = {}
 """All primitives, by the name of the function that declares them."""
 
@@ -108,6 +112,8 @@ class Primitive:
         self.record = variadic_recorder(self) if self.variadic else FunctionType(write_first.__code__, self.scope, name)
         self.record.primitive, self.record.vjp, self.record.vjps = self, self.attach_joint, self.attach_each
         self.record.__doc__ = getattr(forward, "__doc__", None) or f"The backend's `{name}`, elementwise."
+        if taken := WRITTEN & {*self.inputs, *self.static, *self.residuals}:
+            raise TypeError(f"{name}: parameters may not be named {sorted(taken)}, which the generated code uses itself")
         if name in REGISTRY:
             raise ValueError(f"a primitive {name!r} is declared already")
         REGISTRY[name] = self
@@ -134,6 +140,8 @@ class Primitive:
         known = {*self.inputs, *self.static, *self.residuals, "out", self.variadic}
         known |= {f"{n}_{what}" for n in self.inputs for what in ("shape", "dtype")}
         known |= {"shapes", "dtypes"} if self.variadic else set()
+        if taken := KEPT & set(self.saved):
+            raise TypeError(f"{self.name}: a rule may not name {sorted(taken)}, which nodes use themselves")
         if unknown := set(self.saved) - known:
             raise TypeError(f"{self.name}: a rule names {sorted(unknown)}; it may name {sorted(map(str, known))}")
 

@@ -14,6 +14,7 @@ import pytest
 import retrograd as rg
 from retrograd.autograd import backward, grad, ops
 from retrograd.autograd.graph import Node
+from retrograd.autograd.primitive import REGISTRY, primitive
 
 
 def leaf(*values: float) -> rg.Tensor:
@@ -368,3 +369,26 @@ def test_a_dropped_graph_is_freed_at_once_without_the_collector() -> None:
         assert alive(Node) == before
     finally:
         gc.enable()
+
+
+# ---- declaring primitives
+
+
+@pytest.mark.parametrize("name", ["keep", "shape", "seq", "node"])
+def test_a_rule_that_names_what_nodes_keep_for_themselves_is_refused(name: str) -> None:
+    scope: dict[str, Any] = {"primitive": primitive}
+    exec(f"@primitive\ndef clash_over_{name}(xp, x, *, {name}): return x", scope)
+    exec(f"rule = lambda xp, g, {name}: g", scope)
+    try:
+        with pytest.raises(TypeError, match=rf"\['{name}'\], which"):
+            scope[f"clash_over_{name}"].vjp(scope["rule"])
+    finally:
+        REGISTRY.pop(f"clash_over_{name}", None)
+
+
+def test_a_parameter_named_like_the_generated_code_s_own_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"\['kernel'\], which"):
+
+        @primitive
+        def clash(xp, x, *, kernel):
+            return x
