@@ -113,7 +113,7 @@ class Primitive:
         self.record.primitive, self.record.vjp, self.record.vjps = self, self.attach_joint, self.attach_each
         self.record.__doc__ = getattr(forward, "__doc__", None) or f"The backend's `{name}`, elementwise."
         if taken := WRITTEN & {*self.inputs, *self.static, *self.residuals}:
-            raise TypeError(f"{name}: parameters may not be named {sorted(taken)}, which the generated code uses itself")
+            raise TypeError(f"{name}: parameters may not be named {sorted(taken)}, which its code uses itself")
         if name in REGISTRY:
             raise ValueError(f"a primitive {name!r} is declared already")
         REGISTRY[name] = self

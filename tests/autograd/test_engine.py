@@ -374,7 +374,7 @@ def test_a_dropped_graph_is_freed_at_once_without_the_collector() -> None:
 # ---- declaring primitives
 
 
-@pytest.mark.parametrize("name", ["keep", "shape", "seq", "node"])
+@pytest.mark.parametrize("name", ["keep", "shape", "seq", "hooks"])
 def test_a_rule_that_names_what_nodes_keep_for_themselves_is_refused(name: str) -> None:
     scope: dict[str, Any] = {"primitive": primitive}
     exec(f"@primitive\ndef clash_over_{name}(xp, x, *, {name}): return x", scope)
