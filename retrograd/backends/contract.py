@@ -42,6 +42,8 @@ class Backend(Protocol):
     """The device type that selects it: "cpu" or "cuda"."""
     array_types: tuple[type, ...]
     """Types of the arrays that it owns (NumPy's scalars are among them: a 0-d result of NumPy is a scalar)."""
+    scratch_bytes: int
+    """How much scratch memory something that can go in parts should use at a time: what stays in a CPU's cache."""
 
     # ---- creation: on the current device
     def asarray(self, obj: Any, /, *, dtype: DType | None = None, copy: bool | None = None) -> Array: ...

@@ -22,6 +22,7 @@ from retrograd.backends.shapes import elements_along, normalized_axis, split_ind
 
 name = "cuda"
 array_types: tuple[type, ...] = (cp.ndarray,)
+scratch_bytes = 2**28
 
 # Constructing a kernel compiles nothing; the first call with a dtype does.
 _kernels: dict[str, Any] = {

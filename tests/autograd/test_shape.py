@@ -179,7 +179,7 @@ test_contiguous = function(lambda x: x.T.contiguous(), np.transpose, shapes=MATR
 
 
 def ops_pad(x, widths, value=None):
-    from retrograd.autograd.methods.diagonals import pad
+    from retrograd.autograd.methods.padding import pad
 
     return pad(x, widths, value=value)
 

@@ -1,15 +1,13 @@
-"""Diagonals, triangles and borders of matrices."""
+"""Diagonals and triangles of matrices."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 from retrograd.autograd import ops
 from retrograd.autograd.methods.arguments import built, checked_dtype, dimension
 from retrograd.autograd.methods.registry import public
-from retrograd.autograd.ops.indexing import getitem
 from retrograd.autograd.tensor import Tensor, make
 
 __all__: list[str] = []
@@ -73,25 +71,6 @@ def _triangle_indices(name: str) -> Any:
     which = "lower" if name == "tril" else "upper"
     function.__doc__ = f"Rows and columns of the {which} triangle of a matrix: shape (2, count)."
     return function
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """So many elements added before and after each dimension, pairs counted from the last one; negative ones cut off.
-
-    Only `mode="constant"`.
-    """
-    if mode != "constant":
-        raise NotImplementedError(f'pad: mode={mode!r} is not supported here; use "constant".')
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise RuntimeError(f"Padding length must be even and at most twice the number of dimensions, got {list(pad)}")
-    pairs = [(0, 0)] * (input.ndim - len(pad) // 2) + list(zip(pad[::2], pad[1::2]))[::-1]
-    if any(n + before + after < 0 for n, (before, after) in zip(input.shape, pairs)):
-        raise RuntimeError(f"pad: {list(pad)} leaves a negative length of shape {list(input.shape)}")
-    if any(min(pair) < 0 for pair in pairs):
-        cut = tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(input.shape, pairs))
-        input = getitem(input, cut)
-        pairs = [(max(before, 0), max(after, 0)) for before, after in pairs]
-    return xp.pad(input, widths=tuple(pairs), value=0 if value is None else value)  # type: ignore[no-any-return]
 
 
 _function: Any

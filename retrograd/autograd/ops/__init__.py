@@ -10,6 +10,7 @@ from retrograd.autograd.ops import (
     activation,
     attention,
     choice,
+    convolution,
     ctc,
     decompositions,
     elementwise,

@@ -1,6 +1,7 @@
 """Functions of layers without parameters of their own: activations, losses, affine maps, dropout."""
 
 from retrograd.autograd.methods.creation import one_hot
+from retrograd.autograd.methods.padding import pad
 from retrograd.nn.functional.activations import (
     celu,
     celu_,
@@ -54,6 +55,14 @@ from retrograd.nn.functional.adaptive_pooling import (
 from retrograd.nn.functional.attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
+)
+from retrograd.nn.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
 )
 from retrograd.nn.functional.distance import (
     cosine_similarity,
@@ -164,6 +173,12 @@ __all__ = [
     "celu",
     "celu_",
     "channel_shuffle",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -226,6 +241,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",
