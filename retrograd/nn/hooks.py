@@ -13,7 +13,7 @@ from retrograd.autograd.tensor import Tensor, make
 if TYPE_CHECKING:
     from retrograd.nn.module import Module
 
-__all__ = ["ModuleHooks"]
+__all__ = ["Hooked", "ModuleHooks"]
 
 Grads = tuple[Tensor | None, ...]
 
@@ -57,6 +57,56 @@ class ModuleHooks:
                 for hook, with_kwargs, always in list(self.after):
                     if always:
                         run_after(hook, with_kwargs, module, args, kwargs, result)
+
+
+class Hooked:
+    """What a Module has of hooks on its calls."""
+
+    _hooks: ModuleHooks | None = None
+
+    def _hooked(self) -> ModuleHooks:
+        if self._hooks is None:
+            object.__setattr__(self, "_hooks", ModuleHooks())
+        return self._hooks  # type: ignore[return-value]
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls `hook(module, args)` before forward; what it returns, unless None, replaces args."""
+        hooks = self._hooked()
+        return hooks.add(hooks.before, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Calls `hook(module, args, output)` after forward; what it returns, unless None, replaces the output.
+
+        With `always_call` also when forward has raised (output is then None).
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Calls `hook(module, grad_input, grad_output)` when the gradients of the inputs are known.
+
+        What it returns, unless None, replaces `grad_input`. Inputs that need no gradient have None.
+        """
+        hooks = self._hooked()
+        return hooks.add(hooks.after_backward, hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Calls `hook(module, grad_output)` before the module's backward; what it returns replaces `grad_output`."""
+        hooks = self._hooked()
+        return hooks.add(hooks.before_backward, hook, prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Not supported, as it is deprecated in PyTorch: NotImplementedError."""
+        raise NotImplementedError("register_backward_hook is not supported; use register_full_backward_hook.")
 
 
 def run_before(hook: Any, with_kwargs: bool, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

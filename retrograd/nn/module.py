@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from retrograd.autograd.graph import RemovableHandle
+from retrograd.autograd.methods.creation import empty_like
 from retrograd.autograd.tensor import Tensor
-from retrograd.nn.hooks import ModuleHooks
+from retrograd.nn.hooks import Hooked
 from retrograd.nn.parameter import Parameter
-from retrograd.nn.state import IncompatibleKeys, load_state_dict, state_dict
+from retrograd.nn.state import Stateful
 
 __all__ = ["Module"]
 
 
-class Module:
+class Module(Stateful, Hooked):
     """A function with parameters. A subclass makes its parts in `__init__` and computes in `forward`.
 
     Parameters, buffers (`register_buffer`) and modules that are assigned as attributes are found by `parameters()`,
@@ -36,10 +36,15 @@ class Module:
     training: bool
     _registered: dict[str, str]
     _transient: set[str]
-    _hooks: ModuleHooks | None = None
+    call_super_init: bool = False
+    """Whether `__init__` hands its arguments on to the next class, for multiple inheritance."""
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if (args or kwargs) and not self.call_super_init:
+            raise TypeError(f"{type(self).__name__}: Module.__init__() takes no arguments, got {args} and {kwargs}.")
         vars(self).update(training=True, _registered={}, _transient=set())
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass defines it."""
@@ -220,6 +225,23 @@ class Module:
         """The buffer at a path."""
         return self._get("buffer", target)  # type: ignore[no-any-return]
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Puts a module at a path; with `strict` only where there is one.
+
+        Raises ValueError for an empty path and what is no Module, AttributeError where the path leads nowhere.
+        """
+        if not target:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"set_submodule: expected a Module, got {type(module).__name__}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{parent._get_name()} has no attribute `{name}` (of {target!r})")
+        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+            raise AttributeError(f"`{name}` (of {target!r}) is not a Module")
+        setattr(parent, name, module)
+
     # ---- modes, devices, dtypes
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
@@ -257,9 +279,9 @@ class Module:
                     parameter.grad = parameter.grad.detach()
                     parameter.grad.zero_()
 
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replaces the value of every parameter, its gradient, and every buffer; the objects stay the same."""
-        for module in self.modules():
+        for module in self.modules() if recurse else (self,):
             for parameter in module._own("parameter").values():
                 if parameter is not None:
                     convert(parameter, fn)
@@ -303,66 +325,21 @@ class Module:
         """Converts what is floating to float16."""
         return self._apply(lambda t: t.half() if t.dtype.kind == "f" else t)
 
-    # ---- saving
+    def bfloat16(self) -> Self:
+        """Not supported: NotImplementedError."""
+        raise NotImplementedError("Module.bfloat16: there is no bfloat16; use half() or float().")
 
-    def state_dict(
-        self, *, destination: dict[str, Tensor] | None = None, prefix: str = "", keep_vars: bool = False
-    ) -> dict[str, Tensor]:
-        """Parameters and persistent buffers by path: what `rg.save_file` takes. They share storage with the module's;
-        `keep_vars` gives the parameters themselves."""
-        return state_dict(self, {} if destination is None else destination, prefix, keep_vars)
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Moves to a device without the values: parameters and buffers are new, to be filled or loaded."""
+        return self._apply(lambda t: empty_like(t, device=device), recurse)
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Copies values into parameters and buffers by path; `assign` puts the given Tensors in their place.
+    def share_memory(self) -> Self:
+        """Not supported: NotImplementedError."""
+        raise NotImplementedError("Module.share_memory: not supported; hand a state_dict to the other process.")
 
-        Raises one RuntimeError that lists every missing name, unexpected name and wrong shape, and then loads nothing.
-        `strict=False` lets names be missing or too many; shapes must fit always.
-        """
-        return load_state_dict(self, state_dict, strict, assign)
-
-    # ---- hooks
-
-    def _hooked(self) -> ModuleHooks:
-        if self._hooks is None:
-            object.__setattr__(self, "_hooks", ModuleHooks())
-        return self._hooks  # type: ignore[return-value]
-
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Calls `hook(module, args)` before forward; what it returns, unless None, replaces args."""
-        hooks = self._hooked()
-        return hooks.add(hooks.before, (hook, with_kwargs), prepend)
-
-    def register_forward_hook(
-        self,
-        hook: Callable[..., Any],
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> RemovableHandle:
-        """Calls `hook(module, args, output)` after forward; what it returns, unless None, replaces the output.
-
-        With `always_call` also when forward has raised (output is then None).
-        """
-        hooks = self._hooked()
-        return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
-
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Calls `hook(module, grad_input, grad_output)` when the gradients of the inputs are known.
-
-        What it returns, unless None, replaces `grad_input`. Inputs that need no gradient have None.
-        """
-        hooks = self._hooked()
-        return hooks.add(hooks.after_backward, hook, prepend)
-
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Calls `hook(module, grad_output)` before the module's backward; what it returns replaces `grad_output`."""
-        hooks = self._hooked()
-        return hooks.add(hooks.before_backward, hook, prepend)
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Not supported: NotImplementedError."""
+        raise NotImplementedError("Module.compile: there is no compiler; call the module as it is.")
 
     # ---- printing
 

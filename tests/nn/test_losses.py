@@ -167,7 +167,8 @@ def test_float32_stays_float32_in_every_loss(device):
         nn.PoissonNLLLoss(full=True)(x, y), nn.GaussianNLLLoss(full=True)(x, y, y), nn.KLDivLoss(reduction="sum")(x, y),
         nn.BCELoss()(x, y), nn.BCEWithLogitsLoss(pos_weight=y)(x, y), nn.CrossEntropyLoss(weight=ones[:3])(x, classes),
         nn.CrossEntropyLoss(label_smoothing=0.1)(x, classes), nn.NLLLoss()(x, classes),
-        nn.MultiMarginLoss()(x, classes), nn.HingeEmbeddingLoss()(x, y), nn.SoftMarginLoss()(x, y), nn.MultiLabelSoftMarginLoss()(x, y),
+        nn.MultiMarginLoss()(x, classes), nn.HingeEmbeddingLoss()(x, y), nn.SoftMarginLoss()(x, y),
+        nn.MultiLabelSoftMarginLoss()(x, y),
         nn.CosineEmbeddingLoss()(x, y, ones), nn.TripletMarginLoss()(x, y, y), nn.MarginRankingLoss()(x, y, y),
     ]  # fmt: skip
     for loss in losses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,14 @@ from retrograd.autograd.tensor import Tensor, make, namespace
 from retrograd.autograd.view import touch
 from retrograd.nn.module import Module
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm", "grad_norms"]
+__all__ = [
+    "clip_grad_norm",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "grad_norms",
+]
 
 
 def listed(tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -82,16 +90,33 @@ def clip_grad_norm_(
     >>> rg.nn.utils.clip_grad_norm_([w], 1.0)
     tensor(5.)
     """
+    parameters = listed(parameters)  # an iterator is read twice
     grads = grads_of(parameters)
     total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
-    if grads:
-        xp = namespace(total)
-        scale = xp.clip(max_norm / (total.array + 1e-6), None, 1.0)
-        for grad in grads:
-            array = grad.array
-            array *= xp.astype(scale, array.dtype)
-            touch(grad, "clip_grad_norm_")
+    clip_grads_with_norm_(parameters, max_norm, total, foreach)
     return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scales all gradients in place by max_norm / total_norm, unless that is above 1."""
+    refuse_foreach(foreach)
+    grads = grads_of(parameters)
+    if not grads:
+        return
+    xp = namespace(total_norm)
+    scale = xp.clip(max_norm / (total_norm.array + 1e-6), None, 1.0)
+    for grad in grads:
+        array = grad.array
+        array *= xp.astype(scale, array.dtype)
+        touch(grad, "clip_grads_with_norm_")
+
+
+def clip_grad_norm(*args: Any, **kwargs: Any) -> Tensor:
+    """The old name of `clip_grad_norm_`; gives a FutureWarning."""
+    warnings.warn("clip_grad_norm is deprecated; use clip_grad_norm_.", FutureWarning, stacklevel=2)
+    return clip_grad_norm_(*args, **kwargs)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
