@@ -1,5 +1,7 @@
 """Optimizers, and the bases to write others on."""
 
+from retrograd.optim import lr_scheduler as lr_scheduler
+from retrograd.optim import swa_utils as swa_utils
 from retrograd.optim.adadelta import Adadelta
 from retrograd.optim.adafactor import Adafactor
 from retrograd.optim.adagrad import Adagrad
@@ -35,4 +37,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "TensorwiseOptimizer",
+    "lr_scheduler",
+    "swa_utils",
 ]

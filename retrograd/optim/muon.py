@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -103,5 +104,5 @@ def adjusted(lr: float, rule: str | None, shape: tuple[int, ...]) -> float:
     """The rate for a matrix of this shape."""
     rows, columns = shape
     if rule == "match_rms_adamw":
-        return lr * 0.2 * float(max(rows, columns)) ** 0.5
-    return lr * max(1.0, rows / columns) ** 0.5 if columns else lr
+        return lr * 0.2 * math.sqrt(max(rows, columns))
+    return lr * math.sqrt(max(1.0, rows / max(columns, 1)))
