@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 from retrograd.autograd import ops
 from retrograd.autograd.methods.creation import zeros
@@ -38,9 +38,6 @@ class RNNBase(Module):
     dimensions; RuntimeError for sizes that do not fit.
     """
 
-    states: ClassVar[tuple[str, ...]] = ("h",)
-    """Names of the states: LSTM has two."""
-
     def __init__(
         self,
         mode: str,
@@ -62,6 +59,7 @@ class RNNBase(Module):
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
+        self._states = ("h", "c") if mode == "LSTM" else ("h",)
         self._names: list[list[str]] = []
         rows, out = GATES[mode] * hidden_size, proj_size or hidden_size
         for layer in range(num_layers):
@@ -99,7 +97,7 @@ class RNNBase(Module):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Output and last state, the state a pair (h, c) for LSTM."""
-        given = None if hx is None else (hx,) if len(self.states) == 1 else tuple(hx)
+        given = None if hx is None else (hx,) if len(self._states) == 1 else tuple(hx)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, given)
         if input.ndim not in (2, 3):
@@ -159,11 +157,11 @@ class RNNBase(Module):
     def _initial(self, input: Tensor, given: States | None, batch: int) -> States:
         """The states to start with, (layers · directions, batch, width): those given, or zeros."""
         blocks = self.num_layers * self._directions
-        shapes = [(blocks, batch, self.hidden_size) for _ in self.states]
+        shapes = [(blocks, batch, self.hidden_size) for _ in self._states]
         shapes[0] = (blocks, batch, self.proj_size or self.hidden_size)
         if given is None:
             return tuple(zeros(shape, dtype=input.dtype, device=input.device) for shape in shapes)
-        for state, shape, name in zip(given, shapes, self.states, strict=True):
+        for state, shape, name in zip(given, shapes, self._states, strict=True):
             if state.shape != shape:
                 raise RuntimeError(f"{self._get_name()}: expected {name} of shape {shape}, got {state.shape}")
         return given
@@ -254,8 +252,6 @@ class LSTM(RNNBase):
     >>> output.shape, h.shape, c.shape
     ((7, 2, 5), (2, 2, 5), (2, 2, 5))
     """
-
-    states = ("h", "c")
 
     def __init__(
         self,
