@@ -32,7 +32,9 @@ def embedding_gradient(xp: Any, g: Any, indices: Any, *, rows: int, padding: int
     """Zeros (rows, features) with every g added at the row it came from."""
     if padding is not None or by_frequency:
         g = g * row_factors(xp, indices, g, rows, padding, by_frequency)
-    return xp.index_add(xp.new_zeros(g, shape=(rows, g.shape[-1])), (indices,), g)
+    features = g.shape[-1]
+    flat = xp.reshape(g, (indices.size, features))
+    return xp.index_add(xp.new_zeros(g, shape=(rows, features)), (xp.reshape(indices, (-1,)),), flat)
 
 
 @embedding.vjp

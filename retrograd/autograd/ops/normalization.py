@@ -54,7 +54,8 @@ def statistics(xp: Any, x: Any, axes: Axes, centred: bool = True) -> tuple[Any, 
         return None, inner(xp, x, x, axes) / count
     mean = total(xp, x, axes) / count
     d = x - mean
-    return mean, inner(xp, d, d, axes) / count
+    rest = total(xp, d, axes) / count  # by what rounding missed the mean: it would matter where all values are equal
+    return mean + rest, inner(xp, d, d, axes) / count - rest * rest
 
 
 def reciprocal_deviation(xp: Any, variance: Any, eps: float) -> Any:
