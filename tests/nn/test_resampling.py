@@ -123,9 +123,10 @@ MISTAKES = {
     "three sizes for an image": (lambda: F.interpolate(IMAGE, (1, 2, 3)), ValueError, "a number or 2 of them"),
     "a size of zero": (lambda: F.interpolate(IMAGE, 0), RuntimeError, "greater than 0"),
     "a negative factor": (lambda: F.interpolate(IMAGE, scale_factor=-1.0), RuntimeError, "greater than 0"),
-    "an unknown mode": (lambda: F.interpolate(IMAGE, 3, mode="lanczos"), NotImplementedError, "must be one of nearest"),
+    "an unknown mode": (lambda: F.interpolate(IMAGE, 3, mode="cubic"), NotImplementedError, "must be one of nearest"),
     "a mode of another rank": (lambda: F.interpolate(IMAGE, 3, mode="linear"), NotImplementedError, "takes 3-D"),
     "aligned nearest": (lambda: F.interpolate(IMAGE, 3, align_corners=True), ValueError, "align_corners option"),
+    "unfiltered lanczos": (lambda: F.interpolate(IMAGE, 3, mode="lanczos"), ValueError, "requires antialias"),
     "antialiased nearest": (lambda: F.interpolate(IMAGE, 3, antialias=True), ValueError, "antialias needs"),
     "recomputing a size": (
         lambda: F.interpolate(IMAGE, 3, recompute_scale_factor=True), ValueError, "not meaningful",

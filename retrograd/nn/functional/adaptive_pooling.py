@@ -1,4 +1,4 @@
-"""Pooling to a given number of windows, which cover the input evenly. He et al. 2015, section 2.1 (there: bins).
+"""Pooling to a given number of windows, which cover the input evenly. He et al. 2015 (there: bins).
 
 Shapes: input (batch, channels, *lengths) or (channels, *lengths); the last one, two or three dimensions are pooled.
 """

@@ -165,7 +165,7 @@ def linear_neighbours(place: Tensor) -> Neighbours:
 
 
 def bicubic_neighbours(place: Tensor) -> Neighbours:
-    """The four around a place. Keys 1981, eq. 4 with a = −3/4."""
+    """The four around a place. Keys 1981 with a = −3/4."""
     first = place.detach().floor()
     t, a = place - first, -0.75
     return [(first + offset, cubic_weight(abs_of(t, offset), abs(offset - 0.5) < 1, a)) for offset in (-1, 0, 1, 2)]

@@ -29,6 +29,7 @@ RANKS = {
     "bilinear": (2,),
     "bicubic": (2,),
     "trilinear": (3,),
+    "lanczos": (2,),
 }
 """The modes, and the numbers of dimensions that each takes."""
 
@@ -45,9 +46,10 @@ def interpolate(
     """The input in another size: (batch, channels, *lengths), of which one to three lengths change.
 
     Give `size`, an integer or one per length, or `scale_factor`, a number or one per length. mode: "nearest",
-    "nearest-exact", "area", "linear" (one length), "bilinear", "bicubic" (two) or "trilinear" (three).
+    "nearest-exact", "area"; "linear" for one length, "bilinear", "bicubic", "lanczos" for two, "trilinear" for three.
     align_corners: the outermost elements keep their places. recompute_scale_factor: places are computed from the
-    rounded size, not from the factor. antialias: reducing averages over all elements between ("bilinear", "bicubic").
+    rounded size, not from the factor. antialias: reducing averages over all elements between; "bilinear" and "bicubic"
+    may, "lanczos" must.
 
     >>> import retrograd as rg
     >>> rg.nn.functional.interpolate(rg.tensor([[[0.0, 1.0]]]), scale_factor=2, mode="linear")
@@ -83,10 +85,12 @@ def check_mode(input: Tensor, mode: str, align_corners: bool | None, antialias: 
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
         raise ValueError(
             f"interpolate: align_corners option can only be set with the interpolating modes: "
-            f"linear, bilinear, bicubic, trilinear; the mode is {mode!r}."
+            f"linear, bilinear, bicubic, trilinear, lanczos; the mode is {mode!r}."
         )
-    if antialias and not (mode in ("bilinear", "bicubic") and rank == 2):
-        raise ValueError(f"interpolate: antialias needs 4-D input and bilinear or bicubic mode, got {mode!r}.")
+    if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and rank == 2):
+        raise ValueError(f"interpolate: antialias needs 4-D input and bilinear, bicubic or lanczos mode, got {mode!r}.")
+    if mode == "lanczos" and rank == 2 and (align_corners or not antialias):
+        raise ValueError("interpolate: mode 'lanczos' requires antialias=True, and does not align corners.")
     if rank not in RANKS[mode]:
         fitting = " or ".join(f"{r + 2}-D" for r in RANKS[mode])
         raise NotImplementedError(
@@ -130,12 +134,13 @@ def table(kind: str, length: int, size: int, factor: float | None, align: bool, 
         scale = real(length - 1) / real(size - 1) if size > 1 else real(0)
     else:
         scale = real(1 / factor) if factor else real(length) / real(size)
-    if kind in TRIANGLES:
-        return averaged(length, size, scale, *TRIANGLES[kind])
+    if kind in KERNELS:
+        return averaged(length, size, scale, *KERNELS[kind])
     steps = np.arange(size).astype(precision)
     if kind == "nearest":
         return Taps(length, nearest(scale * steps, length))
-    places = scale * steps if align else scale * (steps + real(0.5)) - real(0.5)
+    exact = np.float64(scale)  # a fused multiply-add rounds once
+    places = scale * steps if align else (exact * (steps + real(0.5)) - 0.5).astype(precision)
     if kind == "nearest-exact":
         return Taps(length, nearest(places + real(0.5), length))
     return cubic(places, length) if kind == "bicubic" else linear(np.maximum(places, 0), length)
@@ -155,7 +160,7 @@ def linear(places: HostArray, length: int) -> Taps:
 
 
 def cubic(places: HostArray, length: int) -> Taps:
-    """The four neighbours, those beyond the ends being the outermost elements. Keys 1981, eq. 4 with a = −3/4."""
+    """The four neighbours, those beyond the ends being the outermost elements. Keys 1981 with a = −3/4."""
     first = np.floor(places)
     share = places - first
     offsets = np.arange(-1, 3)
@@ -164,7 +169,7 @@ def cubic(places: HostArray, length: int) -> Taps:
 
 
 def keys(distance: HostArray, a: float) -> HostArray:
-    """The kernel of cubic convolution. Keys 1981, eq. 4."""
+    """The kernel of cubic convolution. Keys 1981."""
     x = np.abs(distance)
     near, far = ((a + 2) * x - (a + 3)) * x * x + 1, ((x - 5) * x + 8) * x * a - 4 * a
     return np.where(x < 1, near, np.where(x < 2, far, 0))
@@ -172,12 +177,18 @@ def keys(distance: HostArray, a: float) -> HostArray:
 
 def triangle(distance: HostArray) -> HostArray:
     """The kernel of linear interpolation."""
-    return np.maximum(1 - np.abs(distance), 0)
+    return (1 - np.abs(distance)).clip(0)
 
 
-TRIANGLES: dict[str, tuple[float, Callable[[HostArray], HostArray]]] = {
+def lanczos(distance: HostArray) -> HostArray:
+    """A sinc, windowed by one three times as wide. Duchon 1979."""
+    return np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0)
+
+
+KERNELS: dict[str, tuple[float, Callable[[HostArray], HostArray]]] = {
     "antialias-bilinear": (1, triangle),
     "antialias-bicubic": (2, lambda distance: keys(distance, -0.5)),
+    "antialias-lanczos": (3, lanczos),
 }
 """Kernels that reducing widens, with half their width."""
 

@@ -189,7 +189,7 @@ def lp_pool(
     stride: Sizes = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """(Σ xᵖ)^(1/p) of every window; 0 where the sum of powers is not positive. Sermanet et al. 2012, eq. 1.
+    """(Σ xᵖ)^(1/p) of every window; 0 where the sum of powers is not positive. Sermanet et al. 2012.
 
     A window that reaches past the end counts as if it held as many elements as others of the same mean.
     """
