@@ -32,9 +32,10 @@ Work = Callable[[Primitive, Arrays, dict[str, Any], Any], None]
 Formula = Callable[[Arrays, dict[str, Any], Any], int]
 
 _MOVING = """
-add_at_places astype broadcast_to cleared concat copy diagonal embedding expand_dims flip index_fill index_put new_zeros
-on_diagonal pad permute_dims pick picked pieces placed put_along_axis put_at_places put_back replaced reshape roll shifted
-slice_view slices squeeze stack take_along_axis take_at_places to_device tril triu unfold write_view
+add_at_places astype broadcast_to cleared concat copy diagonal embedding expand_dims flip index_fill index_put
+new_zeros on_diagonal pad permute_dims pick picked pieces placed put_along_axis put_at_places put_back replaced
+reshape roll shifted slice_view slices squeeze stack take_along_axis take_at_places to_device tril triu unfold
+write_view
 """
 _REDUCING = """
 all any argmax argmin count_nonzero cumulative_max_places cumulative_prod cumulative_sum logcumsumexp logsumexp max

@@ -620,3 +620,33 @@ def test_an_epoch_can_be_repeated_for_as_long_as_wanted():
     loader = DataLoader(range(3), batch_size=2)
     endless = itertools.chain.from_iterable(itertools.repeat(loader))
     assert [len(batch) for batch in itertools.islice(endless, 5)] == [2, 1, 2, 1, 2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals to a group of processes")
+@pytest.mark.parametrize("persistent", [False, True])
+def test_ctrl_c_ends_the_loop_and_its_workers_with_one_traceback(persistent):
+    script = f"""
+        import os, time
+        from retrograd.data import DataLoader, Dataset
+
+        class Pids(Dataset):
+            def __len__(self):
+                return 100
+            def __getitem__(self, index):
+                time.sleep(0.01)
+                return os.getpid()
+
+        if __name__ == "__main__":
+            loader = DataLoader(Pids(), num_workers=2, multiprocessing_context="fork", persistent_workers={persistent})
+            batches = iter(loader)
+            print(*[next(batches).item() for _ in range(2)], flush=True)
+            time.sleep(100)
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], **pipes) as loop:
+        pids = [int(pid) for pid in loop.stdout.readline().split()]
+        assert len(set(pids)) == 2
+        os.killpg(loop.pid, signal.SIGINT)
+        _, said = loop.communicate(timeout=30)
+    assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1
+    assert not any(map(alive, pids))

@@ -138,3 +138,41 @@ def test_files_that_do_not_fit_raise_one_clear_error(tmp_path):
         training.load_checkpoint(path, model)
     with raises_clearly(ValueError, "no complete safetensors file"):
         load_metadata(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["StepLR", "MultiStepLR", "CosineAnnealingLR", "OneCycleLR", "ReduceLROnPlateau", "SequentialLR"]
+)
+def test_schedules_go_on_where_they_were(name, tmp_path):
+    lr_scheduler = optim.lr_scheduler
+    make = {
+        "StepLR": lambda o: lr_scheduler.StepLR(o, 2),
+        "MultiStepLR": lambda o: lr_scheduler.MultiStepLR(o, [3, 7, 7]),
+        "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, 10),
+        "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=20),
+        "ReduceLROnPlateau": lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=1),
+        "SequentialLR": lambda o: lr_scheduler.SequentialLR(
+            o, [lr_scheduler.LinearLR(o, 0.1, total_iters=4), lr_scheduler.ExponentialLR(o, 0.9)], [4]
+        ),
+    }[name]
+
+    def rates(model, optimizer, schedule, steps):
+        found = []
+        for _ in range(steps):
+            train(model, optimizer, 1)
+            schedule.step(*([1.0] if name == "ReduceLROnPlateau" else []))
+            found.append(optimizer.param_groups[0]["lr"])
+        return found
+
+    model = net()
+    optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    schedule = make(optimizer)
+    rates(model, optimizer, schedule, 5)
+    training.save_checkpoint(tmp_path / "last.safetensors", model, optimizer, schedule)
+    expected = rates(model, optimizer, schedule, 5)
+    assert len(set(expected)) > 1
+    other = net()
+    fresh = optim.SGD(other.parameters(), lr=0.05, momentum=0.9)
+    again = make(fresh)
+    training.load_checkpoint(tmp_path / "last.safetensors", other, fresh, again)
+    assert rates(other, fresh, again, 5) == expected
