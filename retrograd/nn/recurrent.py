@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from retrograd.autograd import ops
@@ -97,21 +98,21 @@ class RNNBase(Module):
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Output and last state, the state a pair (h, c) for LSTM."""
-        given = None if hx is None else (hx,) if len(self._states) == 1 else tuple(hx)
+        given = None if hx is None else self._as_states(hx)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, given)
         if input.ndim not in (2, 3):
             raise ValueError(f"{self._get_name()}: Expected input to be 2D or 3D, got {input.ndim}D instead")
         batched = input.ndim == 3
-        for state in given or ():
-            if state.ndim != input.ndim:
+        for initial in given or ():
+            if initial.ndim != input.ndim:
                 raise RuntimeError(
                     f"{self._get_name()}: an input of {input.ndim} dimensions needs states of {input.ndim}, "
-                    f"got {state.ndim}."
+                    f"got {initial.ndim}."
                 )
         if not batched:
             input = input.unsqueeze(1)
-            given = given and tuple(state.unsqueeze(1) for state in given)
+            given = given and tuple(initial.unsqueeze(1) for initial in given)
         elif self.batch_first:
             input = input.transpose(0, 1)
         self._check_input(input)
@@ -125,12 +126,26 @@ class RNNBase(Module):
             return out.squeeze(1), self._given_back(tuple(s.squeeze(1) for s in state))
         return (out.transpose(0, 1) if self.batch_first else out), self._given_back(state)
 
+    def _as_states(self, hx: Any) -> States:
+        pair = len(self._states) == 2
+        if isinstance(hx, Tensor) == pair or (pair and len(hx) != 2):
+            raise RuntimeError(
+                f"{self._get_name()}: the state must be {'a pair (h, c)' if pair else 'a Tensor'}, "
+                f"got {type(hx).__name__}; pass {'(h, c)' if pair else 'h alone'}."
+            )
+        return tuple(hx) if pair else (hx,)
+
     def _forward_packed(self, input: PackedSequence, given: States | None) -> tuple[PackedSequence, Any]:
         data, batch_sizes, order, original = input
         if data.ndim != 2:
             raise RuntimeError(f"{self._get_name()}: packed data must have 2 dimensions, got {data.shape}.")
         self._check_input(data)
         sizes = tuple(batch_sizes.array.tolist())
+        if sum(sizes) != len(data) or any(later > earlier for earlier, later in pairwise(sizes)):
+            raise RuntimeError(
+                f"{self._get_name()}: batch sizes {sizes} do not fit packed data {data.shape}: they must not grow, and "
+                "their sum is the number of rows; let pack_sequence or pack_padded_sequence make them."
+            )
         if given is not None and order is not None:
             given = tuple(state.index_select(1, order) for state in given)
         out, state = self._through_layers(data, self._initial(data, given, sizes[0]), sizes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from retrograd.autograd.methods.creation import zeros
@@ -52,8 +51,10 @@ class RNNCellBase(Module):
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias is True else f", bias={self.bias}")
 
-    def _step(self, mode: str, input: Tensor, given: Sequence[Tensor] | None, states: int) -> tuple[Tensor, ...]:
+    def _step(self, mode: str, input: Tensor, given: Any, states: int) -> tuple[Tensor, ...]:
         """The new states."""
+        if isinstance(given, Tensor) or (given is not None and len(given) != states):
+            raise RuntimeError(f"{self._get_name()}: the state must be a pair (h, c), got {type(given).__name__}.")
         for name, value in (("input", input), *(("hidden", state) for state in given or ())):
             if value.ndim not in (1, 2):
                 raise ValueError(f"{self._get_name()}: Expected {name} to be 1D or 2D, got {value.ndim}D instead")

@@ -235,6 +235,19 @@ MISTAKES = {
     "a state of another dtype": (
         lambda: nn.GRU(3, 4)(rg.ones(5, 2, 3), rg.ones(1, 2, 4, dtype=rg.float64)), RuntimeError, "same dtype"
     ),
+    "one state for an LSTM": (lambda: lstm()(rg.ones(5, 2, 3), rg.ones(1, 2, 4)), RuntimeError, r"pair \(h, c\)"),
+    "two states for a GRU": (
+        lambda: nn.GRU(3, 4)(rg.ones(5, 2, 3), (rg.ones(1, 2, 4), rg.ones(1, 2, 4))), RuntimeError, "h alone"
+    ),
+    "one state for an LSTM cell": (
+        lambda: nn.LSTMCell(3, 4)(rg.ones(2, 3), rg.ones(2, 4)), RuntimeError, r"pair \(h, c\)"
+    ),
+    "batch sizes that grow": (
+        lambda: lstm()(packing.PackedSequence(rg.ones(3, 3), rg.tensor([1, 2]))), RuntimeError, "must not grow"
+    ),
+    "batch sizes of more rows than there are": (
+        lambda: lstm()(packing.PackedSequence(rg.ones(3, 3), rg.tensor([2, 2]))), RuntimeError, "number of rows"
+    ),
     "an unknown nonlinearity": (lambda: nn.RNN(3, 4, nonlinearity="swish"), ValueError, "'tanh' or 'relu'"),
     "an unknown nonlinearity of a cell": (
         lambda: nn.RNNCell(3, 4, nonlinearity="swish")(rg.ones(2, 3)), RuntimeError, "'tanh' or 'relu'"
