@@ -8,6 +8,18 @@ import numpy as np
 
 from retrograd.autograd.methods.creation import tensor
 from retrograd.autograd.tensor import Tensor
+from retrograd.nn.convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    Sizes,
+    _Conv,
+    _ConvNd,
+    _ConvTranspose,
+)
 from retrograd.nn.linear import Linear
 from retrograd.nn.module import Module
 from retrograd.nn.normalization import (
@@ -25,6 +37,12 @@ __all__ = [
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
     "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
     "LazyInstanceNorm1d",
     "LazyInstanceNorm2d",
     "LazyInstanceNorm3d",
@@ -97,6 +115,119 @@ class LazyLinear(LazyModuleMixin, Linear):
             self.reset_parameters()
         elif not self.in_features:
             self.in_features = self.weight.shape[-1]
+
+
+class LazyConvNd(LazyModuleMixin, _ConvNd):
+    """A convolution whose in_channels is the length of its first input's channel dimension."""
+
+    def _postpone(self, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
+        """Leaves weight and bias open until then."""
+        if out_channels % self.groups:
+            name = type(self).__name__
+            raise ValueError(f"{name}: out_channels={out_channels} must be divisible by groups={self.groups}")
+        self.out_channels = out_channels
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        """Draws weight and bias anew, once they have a shape."""
+        if not self.has_uninitialized_params() and self.in_channels:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Weight and bias, drawn as an ordinary convolution's. RuntimeError for an input of the wrong rank."""
+        if input.ndim not in (self.rank + 1, self.rank + 2):
+            raise RuntimeError(
+                f"{type(self).__name__}: expected {self.rank + 1}D (unbatched) or {self.rank + 2}D (batched) input, "
+                f"got shape {input.shape}."
+            )
+        channels = input.shape[-self.rank - 1]
+        if channels % self.groups:
+            raise ValueError(f"{type(self).__name__}: in_channels={channels} must be divisible by groups={self.groups}")
+        if self.has_uninitialized_params():
+            self.in_channels = channels
+            shape_all(self, weight=self._weight_shape(), bias=(self.out_channels,))
+            self.reset_parameters()
+        elif not self.in_channels:
+            self.in_channels = channels
+
+
+class LazyConv(LazyConvNd, _Conv):
+    """A LazyConvNd that is not transposed."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode)
+        self._postpone(out_channels, bias, device, dtype)
+
+
+class LazyConv1d(LazyConv, Conv1d):
+    """A Conv1d that takes in_channels from its first input."""
+
+    cls_to_become = Conv1d
+
+
+class LazyConv2d(LazyConv, Conv2d):
+    """A Conv2d that takes in_channels from its first input."""
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(LazyConv, Conv3d):
+    """A Conv3d that takes in_channels from its first input."""
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose(LazyConvNd, _ConvTranspose):
+    """A LazyConvNd that is transposed."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Sizes = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode)
+        self._postpone(out_channels, bias, device, dtype)
+
+
+class LazyConvTranspose1d(LazyConvTranspose, ConvTranspose1d):
+    """A ConvTranspose1d that takes in_channels from its first input."""
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(LazyConvTranspose, ConvTranspose2d):
+    """A ConvTranspose2d that takes in_channels from its first input."""
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(LazyConvTranspose, ConvTranspose3d):
+    """A ConvTranspose3d that takes in_channels from its first input."""
+
+    cls_to_become = ConvTranspose3d
 
 
 def shape_all(module: Module, **shapes: tuple[int, ...]) -> None:

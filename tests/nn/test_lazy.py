@@ -18,6 +18,12 @@ LAYERS = [
     (lambda: nn.LazyInstanceNorm1d(), (5, 3, 4)),
     (lambda: nn.LazyInstanceNorm2d(), (5, 3, 4, 2)),
     (lambda: nn.LazyInstanceNorm3d(), (5, 3, 4, 2, 2)),
+    (lambda: nn.LazyConv1d(4, 3, groups=2), (2, 2, 5)),
+    (lambda: nn.LazyConv2d(4, 3, bias=False), (2, 3, 5, 5)),
+    (lambda: nn.LazyConv3d(4, 2), (3, 3, 3, 3)),
+    (lambda: nn.LazyConvTranspose1d(4, 3), (2, 2, 5)),
+    (lambda: nn.LazyConvTranspose2d(4, 3, stride=2), (2, 3, 4, 4)),
+    (lambda: nn.LazyConvTranspose3d(4, 2), (1, 3, 3, 3, 3)),
 ]
 
 
@@ -101,6 +107,13 @@ def test_a_lazy_module_that_stays_uninitialised_is_named():
 
     with raises_clearly(RuntimeError, "Half has not been fully initialized"):
         Half()(rg.ones(2))
+
+
+def test_a_lazy_convolution_refuses_channels_that_its_groups_do_not_divide():
+    with raises_clearly(ValueError, "in_channels=3 must be divisible by groups=2"):
+        nn.LazyConv1d(4, 3, groups=2)(rg.ones(2, 3, 5))
+    with raises_clearly(RuntimeError, r"3D \(unbatched\) or 4D \(batched\)"):
+        nn.LazyConv2d(4, 3)(rg.ones(2, 3))
 
 
 def test_the_wrong_rank_is_refused_before_anything_is_shaped():
