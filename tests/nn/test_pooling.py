@@ -124,6 +124,12 @@ def test_integers_keep_their_dtype_and_their_smallest_number(device, dtype):
     assert host(out).tolist() == [[low, 3]]
 
 
+def test_a_window_as_large_as_the_input_that_starts_before_it_is_not_the_whole_input(device):
+    out, places = F.max_pool1d(rg.tensor([[1.0, 2, 9]], device=device), 3, 10, 1, return_indices=True)
+    assert host(out).tolist() == [[2]]
+    assert host(places).tolist() == [[1]]
+
+
 def test_unpooling_puts_the_maxima_back_among_zeros(device):
     x = rg.tensor(np.random.default_rng(0).normal(size=(2, 3, 6, 4)), device=device)
     out, places = F.max_pool2d(x, 2, return_indices=True)

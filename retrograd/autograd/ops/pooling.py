@@ -20,6 +20,9 @@ from retrograd.autograd.view import apply
 
 Shape = tuple[int, ...]
 
+Moves = list[tuple[slice, slice]]
+"""Along one axis: slices of the result, and the slices of the input that go there."""
+
 
 class Windows(NamedTuple):
     """Windows over the last axes of an array: each field has a number per axis."""
@@ -40,7 +43,7 @@ class Windows(NamedTuple):
 
 
 @functools.lru_cache(4096)
-def overlaps(length: int, count: int, size: int, stride: int, padding: int, dilation: int) -> list[tuple[slice, slice]]:
+def overlaps(length: int, count: int, size: int, stride: int, padding: int, dilation: int) -> Moves:
     """For every offset in a window: the windows in which it falls on the input, and where it falls."""
     found = []
     for offset in range(-padding, size * dilation - padding, dilation):
@@ -73,13 +76,21 @@ def max_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
 
 def running_maximum(xp: Any, x: Any, axis: int, numbers: tuple[int, ...]) -> Any:
     """The maximum of every window along one axis."""
-    shape = list(x.shape)
-    shape[axis] = numbers[1]
-    out = xp.full(tuple(shape), lowest(x.dtype), dtype=x.dtype)
-    for taken, seen in overlaps(*numbers):
+    moves = overlaps(*numbers)
+    out, rest = begun(xp, x, axis, numbers[1], moves, lowest(x.dtype))
+    for taken, seen in rest:
         part = out[along(axis, x.ndim, taken)]
         xp.maximum(part, x[along(axis, x.ndim, seen)], out=part)
     return out
+
+
+def begun(xp: Any, x: Any, axis: int, length: int, moves: Moves, neutral: Any) -> tuple[Any, Moves]:
+    """A result, `length` along an axis: a copy of the first slice that fills it, or neutral; and what is left to do."""
+    for i, (target, source) in enumerate(moves):
+        if target == slice(0, length):
+            return xp.copy(x[along(axis, x.ndim, source)]), moves[:i] + moves[i + 1 :]
+    shape = (*x.shape[:axis], length, *x.shape[x.ndim + axis + 1 :])
+    return xp.full(shape, neutral, dtype=x.dtype), moves
 
 
 def lowest(dtype: Any) -> Any:
@@ -92,9 +103,13 @@ def lowest(dtype: Any) -> Any:
 @nondifferentiable
 def places_of_maxima(xp: Any, x: Any, out: Any, *, windows: Windows) -> Any:
     """Where in the input the first maximum (or the first NaN) of every window stands, counted over the pooled axes."""
+    rank = len(windows.size)
+    if windows.size == windows.lengths and not any(windows.padding):  # one window, the plane
+        flat = xp.reshape(x, (*x.shape[:-rank], math.prod(x.shape[-rank:])))
+        return xp.reshape(xp.argmax(flat, axis=-1), out.shape)
     offsets = list(itertools.product(*(overlaps(*numbers) for _, numbers in windows.axes())))
     code = "uint8" if len(offsets) < 2**8 else "uint16" if len(offsets) < 2**16 else "uint32"
-    none = 2 ** (8 * int(code[4:]) // 8) - 1  # all bits: what an offset without the maximum counts as
+    none = 2 ** int(code[4:]) - 1  # all bits: what an offset without the maximum counts as
     bound = xp.where(xp.isnan(out), math.inf, out) if x.dtype.kind == "f" else out
     first = xp.full(out.shape, none, dtype=code)
     for number, axes in enumerate(offsets):
@@ -102,7 +117,7 @@ def places_of_maxima(xp: Any, x: Any, out: Any, *, windows: Windows) -> Any:
         below = xp.astype(xp.less(x[seen], bound[taken]), dtype=code)
         part = first[taken]
         xp.minimum(part, xp.bitwise_or(below * none, number), out=part)
-    within = flat_places(xp, windows.lengths, windows.size, windows.dilation, (0,) * len(windows.size))
+    within = flat_places(xp, windows.lengths, windows.size, windows.dilation, (0,) * rank)
     corners = flat_places(xp, windows.lengths, windows.counts, windows.stride, tuple(-p for p in windows.padding))
     return xp.getitem(xp.reshape(within, (-1,)), (first,)) + corners
 
@@ -178,9 +193,9 @@ sum_pool.vjp(lambda xp, g, windows: apply(spread_pool.primitive, g, windows=wind
 spread_pool.vjp(lambda xp, g, windows: apply(sum_pool.primitive, g, windows=windows))
 
 
-def accumulated(xp: Any, x: Any, axis: int, length: int, moves: list[tuple[slice, slice]]) -> Any:
-    """Zeros, `length` along an axis, to which slices of x have been added: `moves` says where to and where from."""
-    out = xp.new_zeros(x, shape=(*x.shape[:axis], length, *x.shape[x.ndim + axis + 1 :]))
-    for target, source in moves:
+def accumulated(xp: Any, x: Any, axis: int, length: int, moves: Moves) -> Any:
+    """Zeros, `length` along an axis, to which slices of x have been added."""
+    out, rest = begun(xp, x, axis, length, moves, 0)
+    for target, source in rest:
         xp.add_into(out[along(axis, x.ndim, target)], x[along(axis, x.ndim, source)])
     return out
