@@ -179,10 +179,11 @@ def _overlaps(array: Any) -> bool:
 # ---- the change
 
 
-def overwrite(tensor: Tensor, result: Tensor, who: str, since: int = 0) -> Tensor:
+def overwrite(tensor: Tensor, result: Tensor, who: str, since: int | None = None) -> Tensor:
     """Replaces the tensor's value, and its place in the graph, by the result of an operation on it.
 
-    Nodes recorded after the tick `since` belong to that operation: what they saved of the old value is copied first.
+    Nodes recorded after the tick `since` belong to that operation (by default all after the tensor's own): what they
+    saved of the old value is copied first.
     """
     if result.shape != tensor.shape:
         raise RuntimeError(f"{who}: the result's shape {result.shape} doesn't match the tensor's shape {tensor.shape}.")
@@ -191,7 +192,8 @@ def overwrite(tensor: Tensor, result: Tensor, who: str, since: int = 0) -> Tenso
     recorded = prepare(tensor, result)
     array = writable(tensor)
     if recorded:
-        _keep_saved(result._node, tensor._stamp, since)
+        first = since if since is not None else tensor._node.seq if tensor._node is not None else 0
+        _keep_saved(result._node, tensor._stamp, first)
     value = (
         result._array if result._stamp is not tensor._stamp else backend_of_array[array.__class__].copy(result._array)
     )
@@ -229,10 +231,12 @@ def touch(tensor: Tensor, who: str) -> None:
 def _keep_saved(last: Node | None, stamp: Stamp, since: int) -> None:
     """Copies the old value wherever the operation itself has saved it, before it is overwritten."""
     pending: list[Node | None] = [last]
+    seen: set[int] = set()
     while pending:
         node: Any = pending.pop()
-        if node is None or node.seq <= since:
+        if node is None or node.seq <= since or node.seq in seen:
             continue
+        seen.add(node.seq)
         pending += node.parents
         for name in node.saves:
             if getattr(node, f"{name}_stamp", None) is stamp:
