@@ -10,8 +10,10 @@ from retrograd.optim.adamax import Adamax
 from retrograd.optim.asgd import ASGD
 from retrograd.optim.elementwise import ElementwiseOptimizer
 from retrograd.optim.lamb import LAMB
+from retrograd.optim.lbfgs import LBFGS
 from retrograd.optim.muon import Muon
 from retrograd.optim.nadam import NAdam
+from retrograd.optim.newton import Newton
 from retrograd.optim.optimizer import Optimizer
 from retrograd.optim.radam import RAdam
 from retrograd.optim.rmsprop import RMSprop
@@ -22,6 +24,7 @@ from retrograd.optim.tensorwise import TensorwiseOptimizer
 __all__ = [
     "ASGD",
     "LAMB",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adafactor",
@@ -32,6 +35,7 @@ __all__ = [
     "ElementwiseOptimizer",
     "Muon",
     "NAdam",
+    "Newton",
     "Optimizer",
     "RAdam",
     "RMSprop",
