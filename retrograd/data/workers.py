@@ -26,7 +26,7 @@ import numpy as np
 from retrograd.autograd.methods.random import manual_seed
 from retrograd.backends import Device
 from retrograd.data.fetch import EndOfData, Fetch, fetcher
-from retrograd.data.wire import Packed, pack, receive, send
+from retrograd.data.wire import Inbox, Outbox, Packed, pack
 
 __all__ = ["Answer", "Job", "Worker", "WorkerInfo", "get_worker_info"]
 
@@ -84,6 +84,7 @@ class Worker:
 
     def __init__(self, number: int, job: Job, context: Any) -> None:
         self._pipe, theirs = context.Pipe()
+        self._inbox = Inbox(self._pipe)
         _open_ends.add(self._pipe)
         try:
             self._process = context.Process(
@@ -101,7 +102,7 @@ class Worker:
     def assign(self, key: Any) -> None:
         """Ask for the batch of what a sampler yielded. A worker that died is found out when it owes the answer."""
         with contextlib.suppress(OSError):
-            self._pipe.send((key,))
+            self._pipe.send((key, self._inbox.released()))
 
     def restart(self) -> None:
         """Begin another epoch."""
@@ -118,7 +119,7 @@ class Worker:
             return None
         try:
             if self._pipe in ready or self._pipe.poll():  # the last words of a dead one are heard first
-                answer: Answer = receive(self._pipe)
+                answer: Answer = self._inbox.receive()
                 return answer
         except (EOFError, OSError):
             pass
@@ -165,9 +166,9 @@ def _work(number: int, job: Job, pipe: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     answers: queue.SimpleQueue[Packed] = queue.SimpleQueue()
-    hung_up = threading.Event()
+    outbox, hung_up = Outbox(pipe), threading.Event()
     # Threads read and write, so that neither side ever waits for the other to read while the other waits as well.
-    for action in (lambda: _read_tasks(pipe, tasks), lambda: _write_answers(pipe, answers)):
+    for action in (lambda: _read_tasks(pipe, tasks, outbox), lambda: _write_answers(outbox, answers)):
         threading.Thread(target=_until_hung_up, args=(action, hung_up, tasks), daemon=True).start()
     with Device("cpu"):
         _answer_tasks(number, job, tasks, answers, hung_up)
@@ -180,14 +181,17 @@ def _until_hung_up(action: Callable[[], None], hung_up: threading.Event, tasks: 
     tasks.put(None)  # wakes the main thread
 
 
-def _read_tasks(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
+def _read_tasks(pipe: Connection, tasks: queue.SimpleQueue[Any], outbox: Outbox) -> None:
     while True:
-        tasks.put(pipe.recv())
+        task = pipe.recv()
+        if task != _RESTART:
+            outbox.release(task[1])
+        tasks.put(task)
 
 
-def _write_answers(pipe: Connection, answers: queue.SimpleQueue[Packed]) -> None:
+def _write_answers(outbox: Outbox, answers: queue.SimpleQueue[Packed]) -> None:
     while True:
-        send(pipe, answers.get())
+        outbox.send(answers.get())
 
 
 def _answer_tasks(
