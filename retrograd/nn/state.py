@@ -214,7 +214,7 @@ def put(owner: Module, name: str, value: Any, given: Any, assign: bool) -> None:
         return
     if is_lazy(value):
         if is_lazy(given):
-            return None
+            return
         value.materialize(given.shape)
     if not assign:
         with no_grad():

@@ -22,7 +22,7 @@ from retrograd.autograd.ops.shape import unbind
 from retrograd.autograd.tensor import Tensor, make, namespace
 from retrograd.autograd.tree import Structure, flatten, map_leaves, spread
 
-__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp", "vmap"]
+__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp", "vmap"]
 
 ops: Any = _ops
 Function = Callable[..., Any]
@@ -241,6 +241,28 @@ def jvp(func: Function, primals: Any, tangents: Any, *, strict: bool = False, ha
     product = linear.form.built(linear.along(directions))
     output, aux = released((linear.output, linear.aux), linear.keep)
     return (output, product, aux) if has_aux else (output, product)
+
+
+def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
+    """(output, f): the value at `primals`, and the derivative there as a function f(*tangents) of directions.
+
+    >>> import retrograd as rg
+    >>> _, along = rg.func.linearize(lambda x: x * x, rg.tensor([1.0, 2.0]))
+    >>> along(rg.tensor([1.0, 10.0]))
+    tensor([ 2., 40.])
+    """
+    linear = Linear("linearize", func, primals, False)
+
+    def along(*tangents: Any) -> Any:
+        directions, form = flatten(tangents)
+        if form != linear.inputs.form:
+            raise RuntimeError(f"linearize: primals and tangents have different forms: {linear.inputs.form} and {form}")
+        for x, v in zip(linear.inputs.tensors, directions):
+            if x.shape != v.shape:
+                raise RuntimeError(f"linearize: a primal has shape {x.shape}, but its tangent {v.shape}")
+        return linear.form.built(linear.along(directions))
+
+    return released(linear.output, linear.keep), along
 
 
 # ---- matrices
