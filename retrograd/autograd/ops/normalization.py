@@ -9,6 +9,7 @@ norm.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from retrograd.autograd.primitive import primitive
@@ -46,27 +47,37 @@ def wide(xp: Any, x: Any) -> Any:
     return xp.astype(x, dtype="float32") if x.dtype.char == "e" else x
 
 
-def statistics(xp: Any, x: Any, axes: Axes, centred: bool = True) -> tuple[Any, Any]:
-    """Mean and biased variance over the axes; not centred, None and the mean square."""
-    x = wide(xp, x)
+def less(x: Any, y: Any) -> Any:
+    """x − y, written over x where it is an array: x is nobody else's, and y broadcasts to it."""
+    if isinstance(x, Tensor):
+        return x - y
+    x -= y
+    return x
+
+
+def centred(xp: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
+    """Mean over the axes, which stay with length 1, and what x deviates from it.
+
+    The deviations' own mean is what rounding missed: it would matter where all values are equal.
+    """
     count = math.prod(x.shape[a] for a in axes)
-    if not centred:
-        return None, inner(xp, x, x, axes) / count
     mean = total(xp, x, axes) / count
     d = x - mean
-    rest = total(xp, d, axes) / count  # by what rounding missed the mean: it would matter where all values are equal
-    return mean + rest, inner(xp, d, d, axes) / count - rest * rest
+    if isinstance(x, Tensor):
+        return mean, d
+    rest = total(xp, d, axes) / count
+    return mean + rest, less(d, rest)
 
 
-def reciprocal_deviation(xp: Any, variance: Any, eps: float) -> Any:
-    """1/σ = 1/√(variance + eps)."""
-    return 1 / xp.sqrt(variance + eps)
+def variance(xp: Any, d: Any, axes: Axes) -> Any:
+    """Mean square over the axes."""
+    return inner(xp, d, d, axes) / math.prod(d.shape[a] for a in axes)
 
 
 # ---- the primitive
 
 
-@primitive(heavy=("mean", "rstd"))
+@primitive(residuals=("mean", "rstd"))
 def normalize(
     xp: Any,
     x: Any,
@@ -77,24 +88,27 @@ def normalize(
     axes: Axes,
     affine: tuple[int, ...],
     eps: float,
-    mean: Any,
-    rstd: Any,
+    subtract_mean: bool = True,
+    observe: Callable[[Any, Any], None] | None = None,
 ) -> Any:
-    """γ·(x − mean)·rstd + β, x brought to `layout`, weight γ and bias β (None: 1 and 0) to `affine`, which broadcasts.
+    """γ·(x − μ)/√(σ² + eps) + β, x brought to `layout`, weight γ and bias β (None: 1 and 0) to `affine`.
 
-    `mean` (None: not centred) and `rstd` are those of x over the axes; the gradient knows that they depend on x.
+    `subtract_mean=False` takes 0 for μ. `observe` gets the mean and the biased variance, for running statistics.
     """
-    x_dtype, x_shape = x.dtype, x.shape
+    values = wide(xp, xp.reshape(x, layout))
+    mean, out = centred(xp, values, axes) if subtract_mean else (None, values)
+    spread = variance(xp, out, axes)
+    if observe is not None:
+        observe(mean, spread)
+    rstd = 1 / xp.sqrt(spread + eps)
     scale = rstd if weight is None else rstd * xp.reshape(wide(xp, weight), affine)
-    x = wide(xp, xp.reshape(x, layout))
     if mean is None:
-        out = x * scale
+        out = out * scale
     else:
-        out = x - mean
         out *= scale
     if bias is not None:
         out += xp.reshape(wide(xp, bias), affine)
-    return xp.astype(xp.reshape(out, x_shape), x_dtype)
+    return xp.astype(xp.reshape(out, x.shape), x.dtype), mean, rstd
 
 
 @normalize.vjp
@@ -116,24 +130,27 @@ def _(
     Sums are taken first over the axes along which γ is constant, where it can wait.
     """
     x_shape, x, g = x.shape, wide(xp, xp.reshape(x, shape=layout)), wide(xp, xp.reshape(g, shape=layout))
+    d = x
     if isinstance(g, Tensor):  # the gradient is recorded, so the statistics must depend on x
-        mean, variance = statistics(xp, x, axes, mean is not None)
-        rstd = reciprocal_deviation(xp, variance, eps)
+        if mean is not None:
+            mean, d = centred(xp, x, axes)
+        rstd = 1 / xp.sqrt(variance(xp, d, axes) + eps)
+    elif mean is not None:
+        d = x - mean
     lead = len(layout) - len(affine)
     constant = tuple(a for a in range(len(layout)) if a < lead or affine[a - lead] == 1)
     shared, other = tuple(a for a in axes if a in constant), tuple(a for a in axes if a not in constant)
     batch = tuple(a for a in constant if a not in axes)
 
-    d = x if mean is None else x - mean
     sum_g, sum_gd = total(xp, g, shared), inner(xp, g, d, shared)
     dx = dweight = dbias = None
     if needs[0]:
         gamma = 1.0 if weight is None else xp.reshape(wide(xp, weight), shape=affine)
         count = math.prod(layout[a] for a in axes)
         slope = rstd * rstd * rstd * weighted(xp, sum_gd, gamma, other) / count
-        dx = g * (rstd * gamma) - d * slope
+        dx = less(g * (rstd * gamma), d * slope)
         if mean is not None:
-            dx = dx - rstd * weighted(xp, sum_g, gamma, other) / count
+            dx = less(dx, rstd * weighted(xp, sum_g, gamma, other) / count)
         dx = xp.reshape(dx, shape=x_shape)
     if needs[1]:
         dweight = xp.reshape(over_rows(xp, sum_gd, rstd, batch), shape=weight.shape)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from retrograd.autograd import ops
 from retrograd.autograd.modes import no_grad
-from retrograd.autograd.ops.normalization import reciprocal_deviation, statistics
 from retrograd.autograd.promotion import NUMBER
 from retrograd.autograd.tensor import Tensor, make, namespace
 
@@ -55,12 +54,13 @@ def batch_norm(
     flat = input.ndim == 2
     shape, axes = ((batch, channels), (0,)) if flat else ((batch, channels, places), (0, 2))
     affine = (channels,) if flat else (channels, 1)
-    out, mean, variance = normalized(input, weight, bias, shape, axes, affine, eps)
-    if batch * places:
-        unbiased = variance * (batch * places / (batch * places - 1))
+
+    def observe(mean: Any, variance: Any) -> None:
         follow(running_mean, mean, momentum)
-        follow(running_var, unbiased, momentum)
-    return out
+        follow(running_var, variance * (batch * places / (batch * places - 1)), momentum)
+
+    tracked = running_mean is not None or running_var is not None
+    return normalized(input, weight, bias, shape, axes, affine, eps, observe=observe if tracked else None)
 
 
 def instance_norm(
@@ -88,12 +88,14 @@ def instance_norm(
     if places == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     shape = (batch, channels, places)
-    out, mean, variance = normalized(input, weight, bias, shape, (2,), (channels, 1), eps)
-    if batch * places and running_mean is not None:
+
+    def observe(mean: Any, variance: Any) -> None:
         xp = namespace(input)
         follow(running_mean, xp.mean(mean, axis=0), momentum)
         follow(running_var, xp.mean(variance, axis=0) * (places / (places - 1)), momentum)
-    return out
+
+    tracked = running_mean is not None or running_var is not None
+    return normalized(input, weight, bias, shape, (2,), (channels, 1), eps, observe=observe if tracked else None)
 
 
 def group_norm(
@@ -118,7 +120,7 @@ def group_norm(
     if batch * size * places == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     shape = (batch, num_groups, size, places)
-    return normalized(input, weight, bias, shape, (2, 3), (num_groups, size, 1), eps)[0]
+    return normalized(input, weight, bias, shape, (2, 3), (num_groups, size, 1), eps)
 
 
 def layer_norm(
@@ -134,7 +136,7 @@ def layer_norm(
     Raises RuntimeError for sizes and dtypes that do not fit.
     """
     features = features_of("layer_norm", input, normalized_shape, weight, bias)
-    return normalized(input, weight, bias, (rows_of(input, normalized_shape), features), (1,), (features,), eps)[0]
+    return normalized(input, weight, bias, (rows_of(input, normalized_shape), features), (1,), (features,), eps)
 
 
 def rms_norm(
@@ -149,7 +151,7 @@ def rms_norm(
     if eps is None:
         eps = float(np.finfo(input.dtype).eps)
     shape = (rows_of(input, normalized_shape), features)
-    return normalized(input, weight, None, shape, (1,), (features,), eps, centred=False)[0]
+    return normalized(input, weight, None, shape, (1,), (features,), eps, subtract_mean=False)
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
@@ -199,15 +201,14 @@ def normalized(
     axes: Shape,
     affine: Shape,
     eps: float,
-    centred: bool = True,
-) -> tuple[Tensor, Any, Any]:
-    """The result, and mean and biased variance over the axes as arrays."""
-    xp = namespace(input)
+    subtract_mean: bool = True,
+    observe: Callable[[Any, Any], None] | None = None,
+) -> Tensor:
+    """`ops.normalize` with parameters that may be missing, of inputs that may be empty."""
     if 0 in input.shape:
-        return empty(input, weight, bias, affine), None, None
+        return empty(input, weight, bias, affine)
     with input.device:
-        mean, variance = statistics(xp, xp.reshape(input.array, shape), axes, centred)
-        out = ops.normalize(
+        out: Tensor = ops.normalize(
             input,
             NUMBER if weight is None else weight,
             NUMBER if bias is None else bias,
@@ -215,10 +216,10 @@ def normalized(
             axes=axes,
             affine=affine,
             eps=eps,
-            mean=mean,
-            rstd=reciprocal_deviation(xp, variance, eps),
+            subtract_mean=subtract_mean,
+            observe=observe,
         )
-    return out, mean, variance
+    return out
 
 
 def empty(input: Tensor, weight: Tensor | None, bias: Tensor | None, affine: Shape) -> Tensor:
