@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrograd.autograd.tensor import Tensor
-from retrograd.nn.functional import adaptive_pooling, pooling
+from retrograd.nn.functional import adaptive_pooling, fractional_pooling, pooling
 from retrograd.nn.module import Module
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -251,6 +253,48 @@ class AdaptiveMaxPool2d(AdaptiveMaxPool):
 
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
     __doc__, rank = AdaptiveMaxPool.__doc__, 3
+
+
+class FractionalMaxPool(Pool):
+    """The maxima of windows at random places, output_size of them, or output_ratio times as many as the input is long.
+
+    return_indices: gives where the maxima stand beside them. Graham 2014, section 2.
+    """
+
+    _random_samples: Tensor | None
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{self.called}: only one of output_size and output_ratio may be given, and one must be.")
+        self.kernel_size, self.return_indices = self.each(kernel_size), return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else self.each(output_size)
+        ratios = (output_ratio,) * self.rank if isinstance(output_ratio, float) else output_ratio
+        self.output_ratio = None if ratios is None else tuple(ratios)
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"{self.called}: output_ratio must be between 0 and 1, got {output_ratio}.")
+
+    def forward(self, input: Tensor) -> Any:
+        return fractional_pooling.fractional_max_pool(
+            self.called, self.rank, input, self.kernel_size, self.output_size, self.output_ratio,
+            self.return_indices, self._random_samples,
+        )  # fmt: skip
+
+
+class FractionalMaxPool2d(FractionalMaxPool):
+    __doc__, rank = FractionalMaxPool.__doc__, 2
+
+
+class FractionalMaxPool3d(FractionalMaxPool):
+    __doc__, rank = FractionalMaxPool.__doc__, 3
 
 
 class MaxUnpool(Pool):

@@ -130,6 +130,15 @@ def test_a_window_as_large_as_the_input_that_starts_before_it_is_not_the_whole_i
     assert host(places).tolist() == [[1]]
 
 
+def test_fractional_pooling_covers_the_input_from_its_first_to_its_last_element(device):
+    x = rg.arange(40.0, device=device).reshape(1, 1, 5, 8)
+    out, places = nn.FractionalMaxPool2d(2, output_size=(3, 5), return_indices=True)(x)
+    np.testing.assert_array_equal(host(out), host(places))  # every pixel holds its own place
+    assert host(out)[0, 0, 0, 0] == 9
+    assert host(out)[0, 0, -1, -1] == 39
+    assert (np.diff(host(out)[0, 0]) > 0).all()
+
+
 def test_unpooling_puts_the_maxima_back_among_zeros(device):
     x = rg.tensor(np.random.default_rng(0).normal(size=(2, 3, 6, 4)), device=device)
     out, places = F.max_pool2d(x, 2, return_indices=True)

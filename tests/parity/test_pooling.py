@@ -129,6 +129,23 @@ def test_dtypes(name, dtype):
     np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-3 if dtype == "float16" else 1e-6)
 
 
+@pytest.mark.parametrize(("rank", "shape"), [(2, (2, 3, 9, 11)), (2, (3, 9, 11)), (3, (2, 2, 7, 8, 9))])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_fractional_max_pooling_draws_pytorchs_windows(rank, shape, dtype):
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    ratio = {"output_ratio": (0.5, 0.6, 0.5)[:rank]}
+    for size, how in itertools.product([1, 2, (3, 2, 2)[:rank]], [{"output_size": 4}, {"output_size": 1}, ratio]):
+        rg.manual_seed(3)
+        torch.manual_seed(3)
+        same(f"fractional_max_pool{rank}d", x, size, **how, return_indices=True, rtol=1e-6)
+    ours, theirs = (getattr(nn, f"FractionalMaxPool{rank}d")(2, output_ratio=0.5) for nn in (rg.nn, torch.nn))
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    rg.manual_seed(4)
+    torch.manual_seed(4)
+    np.testing.assert_array_equal(ours(rg.tensor(x)).numpy(), theirs(torch.tensor(x)).numpy())
+
+
 MODULES = [
     ("MaxPool1d", (2, 3), {"padding": 1}),
     ("MaxPool2d", (3,), {"stride": 2, "padding": 1}),
@@ -190,6 +207,11 @@ MISTAKES = {
     "no channels": lambda lib, F, x: F.max_pool2d(x[:, :0], 2),
     "a negative size": lambda lib, F, x: F.adaptive_max_pool2d(x, -1),
     "sizes of None alone": lambda lib, F, x: F.adaptive_avg_pool1d(x[0], None),
+    "fractional windows that do not fit": lambda lib, F, x: F.fractional_max_pool2d(x, 3, output_size=7),
+    "no fractional size": lambda lib, F, x: F.fractional_max_pool2d(x, 3),
+    "no size of a fractional layer": lambda lib, F, x: lib.nn.FractionalMaxPool2d(3),
+    "two sizes of a fractional layer": lambda lib, F, x: lib.nn.FractionalMaxPool2d(3, 2, 0.5),
+    "a ratio above one": lambda lib, F, x: lib.nn.FractionalMaxPool2d(3, output_ratio=1.5),
     "a zero divisor": lambda lib, F, x: F.avg_pool2d(x, 2, divisor_override=0),
     "the power zero": lambda lib, F, x: F.lp_pool2d(x, 0.0, 2),
 }

@@ -80,6 +80,12 @@ from retrograd.nn.functional.embedding import (
     embedding,
     embedding_bag,
 )
+from retrograd.nn.functional.fractional_pooling import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from retrograd.nn.functional.grids import (
     affine_grid,
     grid_sample,
@@ -192,6 +198,10 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
