@@ -118,7 +118,7 @@ def saving_lines(p: Primitive) -> list[str]:
             lines.append(f"node.{name}_stamp = {name}._stamp{unless and unless + 'NEVER'}")
         elif name == "out":
             lines.append("node.out = out_a")
-            lines.append(f"node.out_stamp = {'NEVER' if p.outputs else 'out._stamp'}")
+            lines.append(f"node.out_stamp = {'Latest(out)' if p.outputs else 'out._stamp'}")
         elif name in p.static or name in p.residuals:
             lines.append(f"node.{name} = {name}")
         else:
@@ -202,7 +202,22 @@ def used_twice(node: Node) -> RuntimeError:
     )
 
 
-def changed(p: Primitive, name: str, stamp: list[Any]) -> RuntimeError:
+class Latest:
+    """The stamp of several outputs: that of the one that was changed last."""
+
+    __slots__ = ("stamps",)
+
+    def __init__(self, outs: tuple[Tensor, ...]) -> None:
+        self.stamps = [out._stamp for out in outs]
+
+    def __getitem__(self, key: Any) -> Any:
+        return max(self.stamps, key=lambda stamp: stamp[0])[key]
+
+    def __len__(self) -> int:
+        return len(max(self.stamps, key=lambda stamp: stamp[0]))
+
+
+def changed(p: Primitive, name: str, stamp: Any) -> RuntimeError:
     what = "output" if name == "out" else f"input {name}"
     version, who = stamp[1:3] if len(stamp) > 2 else (1, "an in-place operation")
     return RuntimeError(
@@ -253,7 +268,7 @@ def variadic_recorder(p: Primitive) -> Callable[..., Any]:
             for name in p.saved:
                 setattr(node, name, _value_to_save(p, name, arrays, array, static))
             if "out" in p.saved:
-                node.out_stamp = NEVER if p.outputs else out._stamp
+                node.out_stamp = Latest(out) if p.outputs else out._stamp
             if state.anomaly:
                 trace_call(node)
             if p.outputs:
@@ -305,6 +320,7 @@ def variadic_backward(recorded: bool) -> Callable[..., Any]:
 SCOPE: dict[str, Any] = {
     "__name__": "retrograd.autograd.ops",
     "NEVER": NEVER,
+    "Latest": Latest,
     "NUMBER": NUMBER,
     "NUMBERS": frozenset((float, int)),
     "Tensor": Tensor,

@@ -418,3 +418,20 @@ def test_an_in_place_activation_costs_the_same_however_deep_the_network_before_i
         return len(looked)
 
     assert values_looked_at(16) == values_looked_at(2)
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_change_of_one_of_several_outputs_that_the_gradient_needs_is_refused(changed, device):
+    matrix = rg.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=rg.float64, device=device, requires_grad=True)
+    outputs = rg.linalg.qr(matrix)
+    outputs[changed].detach().mul_(2)
+    with pytest.raises(RuntimeError, match="qr's output was changed in place .* by mul_"):
+        outputs[0].sum().backward()
+
+
+def test_outputs_that_are_changed_after_the_gradient_is_taken_change_nothing(device):
+    matrix = rg.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=rg.float64, device=device, requires_grad=True)
+    q, r = rg.linalg.qr(matrix)
+    (q.sum() + r.sum()).backward()
+    q.detach().mul_(2)
+    assert matrix.grad.isfinite().all()
