@@ -13,6 +13,7 @@ from retrograd import io as io
 from retrograd import linalg as linalg
 from retrograd import nn as nn
 from retrograd import optim as optim
+from retrograd import training as training
 from retrograd import utils as utils
 from retrograd import viz as viz
 from retrograd.autograd.dtypes import finfo as finfo
@@ -41,7 +42,7 @@ from retrograd.backends.device import get_default_device as get_default_device
 from retrograd.backends.device import set_default_device as set_default_device
 from retrograd.backends.flags import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from retrograd.backends.flags import use_deterministic_algorithms as use_deterministic_algorithms
-from retrograd.func import vmap as vmap
+from retrograd.func.transforms import vmap as vmap
 from typing import Any
 import numpy as np
 
