@@ -13,7 +13,16 @@ from retrograd.autograd.methods.random import Generator, chosen
 from retrograd.autograd.tensor import Tensor
 from retrograd.backends import device_of
 
-__all__ = ["Compose", "Transform", "checked_floating", "checked_images", "checked_probability", "on_device_of", "pair"]
+__all__ = [
+    "Compose",
+    "Transform",
+    "checked_floating",
+    "checked_images",
+    "checked_probability",
+    "gathered",
+    "on_device_of",
+    "pair",
+]
 
 Array = NDArray[Any]
 
@@ -93,6 +102,14 @@ def checked_probability(caller: str, p: float) -> float:
     if not 0 <= p <= 1:
         raise ValueError(f"{caller}: p must be a probability from 0 to 1, got {p!r}.")
     return p
+
+
+def gathered(images: Tensor, places: Tensor) -> Tensor:
+    """Pixels (N, C, P) of images (N, C, H, W) at each one's own places (N, P), counted row by row."""
+    count, channels, height, width = images.shape
+    firsts = np.arange(count * channels).reshape(count, channels, 1) * (height * width)
+    out: Tensor = images.reshape(-1)[places[:, None] + on_device_of(images, firsts)]
+    return out
 
 
 def on_device_of(images: Tensor, values: Array, dtype: Any = None) -> Tensor:

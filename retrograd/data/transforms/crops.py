@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,26 +12,15 @@ from numpy.typing import NDArray
 from retrograd.autograd import ops
 from retrograd.autograd.methods.random import Generator, chosen
 from retrograd.autograd.tensor import Tensor
-from retrograd.data.transforms.base import Transform, on_device_of, pair
+from retrograd.data.transforms.base import Transform, gathered, on_device_of, pair
 
-__all__ = ["CenterCrop", "Pad", "RandomCrop", "padded", "picked"]
+__all__ = ["CenterCrop", "Pad", "RandomCrop", "padded"]
 
 Indices = NDArray[np.int64]
+Places = NDArray[np.bool_]
 Padding = int | Sequence[int]
 
 _MODES = ("constant", "edge", "reflect", "symmetric")
-
-
-def picked(images: Tensor, rows: Indices, columns: Indices) -> Tensor:
-    """Pixels of each image at its own rows (N, h) and columns (N, w): (N, C, h, w)."""
-    count, channels, height, width = images.shape
-    size = rows.shape[1] * columns.shape[1]
-    places = (rows[:, :, None] * width + columns[:, None, :]).reshape(count, 1, size)
-    indices = ops.broadcast_to(on_device_of(images, places), shape=(count, channels, size))
-    flat = ops.reshape(images, shape=(count, channels, height * width))
-    found = ops.take_along_axis(flat, indices, axis=2)
-    out: Tensor = ops.reshape(found, shape=(count, channels, rows.shape[1], columns.shape[1]))
-    return out
 
 
 def padded(images: Tensor, border: Sequence[int], fill: float, mode: str) -> Tensor:
@@ -38,18 +28,25 @@ def padded(images: Tensor, border: Sequence[int], fill: float, mode: str) -> Ten
     if not any(border):
         return images
     left, top, right, bottom = border
-    pad = {"mode": "edge" if mode == "constant" else mode}
-    _, _, height, width = images.shape
-    rows = np.pad(np.arange(height), (top, bottom), **pad)  # type: ignore[call-overload]  # of NumPy's own names
-    columns = np.pad(np.arange(width), (left, right), **pad)  # type: ignore[call-overload]
-    count = len(images)
-    out = picked(images, np.broadcast_to(rows, (count, len(rows))), np.broadcast_to(columns, (count, len(columns))))
-    if mode != "constant":
-        return out
-    inside = np.zeros((len(rows), len(columns)), bool)
-    inside[top : top + height, left : left + width] = True
-    framed: Tensor = ops.where(on_device_of(images, inside), out, fill)
-    return framed
+    rows, row_is_real = _laid_out(images.shape[2], top, bottom, mode)
+    columns, column_is_real = _laid_out(images.shape[3], left, right, mode)
+    out: Tensor = images[:, :, rows][:, :, :, columns]
+    return _filled(out, row_is_real[None, :, None] & column_is_real[None, None], fill)
+
+
+def _laid_out(length: int, before: int, after: int, mode: str) -> tuple[Indices, Places]:
+    """Along an axis with a border, which pixel stands at every place, and whether that is the image's or a filling."""
+    pad: Any = "edge" if mode == "constant" else mode
+    real = np.pad(np.ones(length, bool), (before, after), constant_values=mode != "constant")
+    return np.pad(np.arange(length), (before, after), mode=pad), real
+
+
+def _filled(images: Tensor, real: Places, fill: float) -> Tensor:
+    """Images with `fill` where they are not real, (N or 1, H, W)."""
+    if real.all():
+        return images
+    out: Tensor = ops.where(on_device_of(images, real[:, None]), images, fill)
+    return out
 
 
 def _border(caller: str, padding: Padding) -> tuple[int, int, int, int]:
@@ -139,20 +136,30 @@ class RandomCrop(Transform):
         self.generator = generator
 
     def _apply(self, images: Tensor) -> Tensor:
-        images = padded(images, self._border, self.fill, self.padding_mode)
-        (height, width), rooms = self.size, [have - size for have, size in zip(images.shape[2:], self.size)]
-        if min(rooms) < 0:
+        left, top, right, bottom = self._border
+        (rows, row_is_real), (columns, column_is_real) = (
+            self._drawn(len(images), *axis)
+            for axis in zip(self.size, images.shape[2:], (top, left), (bottom, right), ("high", "wide"))
+        )
+        places = rows[:, :, None] * images.shape[3] + columns[:, None, :]
+        found = gathered(images, on_device_of(images, places.reshape(len(images), math.prod(self.size))))
+        out = found.reshape(*images.shape[:2], *self.size)
+        return _filled(out, row_is_real[:, :, None] & column_is_real[:, None, :], self.fill)
+
+    def _drawn(self, count: int, size: int, length: int, before: int, after: int, way: str) -> tuple[Indices, Places]:
+        """For every image the pixels along an axis of its part, and which of them are real, (count, size)."""
+        missing = size - (length + before + after)
+        if missing > 0:
             if not self.pad_if_needed:
                 raise ValueError(
-                    f"RandomCrop: no {height}×{width} part in padded images {images.shape[2]}×{images.shape[3]};\n"
-                    "  give more padding, or pad_if_needed=True."
+                    f"RandomCrop: no part {size} {way} in images that are {length + before + after} {way} with their "
+                    "padding;\n  give more padding, or pad_if_needed=True."
                 )
-            y, x = (max(0, -room) for room in rooms)
-            images = padded(images, (x, y, x, y), self.fill, self.padding_mode)
-            rooms = [have - size for have, size in zip(images.shape[2:], self.size)]
-        stream = chosen(self.generator)
-        tops, lefts = (stream.randint(0, room + 1, (len(images), 1)) for room in rooms)
-        return picked(images, tops + np.arange(height), lefts + np.arange(width))
+            before, after = before + missing, after + missing
+        pixels, real = _laid_out(length, before, after, self.padding_mode)
+        starts = chosen(self.generator).randint(0, len(pixels) - size + 1, (count, 1))
+        places = starts + np.arange(size)
+        return pixels[places], real[places]
 
     def _facts(self) -> dict[str, Any]:
         return {"size": self.size, "padding": self.padding}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from retrograd.autograd import ops
 from retrograd.autograd.methods.random import Generator
 from retrograd.autograd.tensor import Tensor
-from retrograd.data.transforms.base import Transform, checked_floating, on_device_of
+from retrograd.data.transforms.base import Transform, checked_floating, gathered, on_device_of
 
 __all__ = ["RandomAffine", "RandomRotation", "affine_matrices", "sampled"]
 
@@ -47,18 +47,22 @@ def sampled(
 
     Pixels from outside are `fill`. center: (x, y) from the upper left corner, by default the middle.
     """
-    count, channels, height, width = images.shape
+    height, width = images.shape[2:]
     middle = np.array([width, height]) / 2 if center is None else np.asarray(center, np.float64)
-    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2) + 0.5 - middle
+    across, down = (np.arange(n) + 0.5 - m for n, m in zip((width, height), middle))
     origins = np.linalg.inv(matrices)
     kind = np.result_type(images.dtype, np.float32)  # float16 cannot tell the pixels of larger images apart
     start = -np.einsum("nij,nj->ni", origins, shifts) + middle - 0.5
-    grid = on_device_of(images, pixels, kind) @ on_device_of(images, origins.transpose(0, 2, 1), kind)
-    grid = grid + on_device_of(images, start[:, None], kind)
-    x, y = grid[..., 0], grid[..., 1]
-    flat = ops.reshape(images, shape=(count, channels, height * width))
+    x, y = (
+        ops.reshape(
+            on_device_of(images, (origins[:, i, :1] * across + start[:, i : i + 1])[:, None, :], kind)
+            + on_device_of(images, (origins[:, i, 1:] * down)[:, :, None], kind),
+            shape=(len(images), height * width),
+        )
+        for i in (0, 1)
+    )
     if interpolation == "nearest":
-        found = _looked_up(flat, ops.round(x), ops.round(y), height, width, fill)
+        found = _looked_up(images, ops.round(x), ops.round(y), fill)
     else:
         checked_floating("bilinear interpolation", images)
         left, top = ops.floor(x), ops.floor(y)
@@ -67,19 +71,18 @@ def sampled(
         for dy, row_weight in ((0, 1 - lower_share), (1, lower_share)):
             for dx, column_weight in ((0, 1 - right_share), (1, right_share)):
                 weight = ops.astype(row_weight * column_weight, dtype=images.dtype)
-                part = _looked_up(flat, left + dx, top + dy, height, width, fill) * weight[:, None]
+                part = _looked_up(images, left + dx, top + dy, fill) * weight[:, None]
                 found = part if found is None else found + part
     out: Tensor = ops.reshape(found, shape=images.shape)
     return out
 
 
-def _looked_up(flat: Tensor, x: Any, y: Any, height: int, width: int, outside: float) -> Any:
+def _looked_up(images: Tensor, x: Any, y: Any, outside: float) -> Any:
     """Pixels (N, C, places) at whole coordinates (N, places), also outside of the images."""
+    height, width = images.shape[2:]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     column, row = (ops.astype(v.clamp(0, n - 1), dtype=np.dtype(np.int64)) for v, n in ((x, width), (y, height)))
-    places = (row * width + column)[:, None]
-    found = ops.take_along_axis(flat, ops.broadcast_to(places, shape=(*flat.shape[:2], places.shape[-1])), axis=2)
-    return ops.where(inside[:, None], found, outside)
+    return ops.where(inside[:, None], gathered(images, row * width + column), outside)
 
 
 def _range(caller: str, name: str, value: Range) -> tuple[float, float]:
