@@ -139,7 +139,8 @@ class Image:
             index = index * length + place.where(within, 0.0).long()  # what is NaN too is nowhere
         points = index.shape[1:]
         flat = index.reshape(self.shape[0], 1, math.prod(points)).expand(*self.shape, math.prod(points))
-        return self.pixels.gather(2, flat).reshape(*self.shape, *points), valid.unsqueeze(1)
+        values = ops.take_at_places(self.pixels, flat, rank=1)
+        return values.reshape(*self.shape, *points), valid.unsqueeze(1)
 
 
 def reflected(place: Tensor, low: float, high: float) -> Tensor:
