@@ -67,6 +67,7 @@ from retrograd.nn.functional.convolution import (
 from retrograd.nn.functional.distance import (
     cosine_similarity,
     pairwise_distance,
+    pdist,
 )
 from retrograd.nn.functional.dropout import (
     alpha_dropout,
@@ -253,6 +254,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from retrograd.autograd import ops
 from retrograd.autograd.methods.arguments import dimension
-from retrograd.autograd.tensor import Tensor
+from retrograd.autograd.tensor import Tensor, make, namespace
 
-__all__ = ["cosine_similarity", "pairwise_distance"]
+__all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
@@ -29,3 +31,24 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     lengths = [ops.vector_norm(x, ord=2, axis=axis, keepdims=True) for x in (x1, x2)]
     units = [x / ops.clip(n, min=eps) for x, n in zip((x1, x2), lengths)]
     return ops.sum(units[0] * units[1], axis=axis)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """p-norms of the differences of all pairs of rows i < j: input (n, features), result (n (n − 1)/2,).
+
+    All derivatives of a zero distance are taken as 0. Raises RuntimeError unless the input is 2-d and p not negative.
+
+    >>> import retrograd as rg
+    >>> rg.nn.functional.pdist(rg.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    tensor([5.0000, 1.0000, 4.2426])
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got shape {input.shape}.")
+    if p < 0:
+        raise RuntimeError(f"pdist only supports non-negative p values, got {p}.")
+    with input.device:
+        first, second = (make(namespace(input).from_host(i)) for i in np.triu_indices(input.shape[0], 1))
+        differences = input[first] - input[second]
+    if not input.shape[1]:
+        return differences.sum(1)
+    return ops.vector_norm(differences, ord=p, axis=-1, flat_at_zero=True)
