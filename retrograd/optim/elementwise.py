@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.optim.optimizer import Closure, Optimizer, backend_is_host, number, stamp
+from retrograd.optim.optimizer import Closure, Optimizer, backend_is_host, beside, number, stamp
 
 __all__ = ["ElementwiseOptimizer", "blend", "slope"]
 
@@ -123,10 +123,12 @@ class ElementwiseOptimizer(Optimizer):
             if pack.small:
                 home = pack.home(name, i)
                 if buffer is None or buffer._array is not home:
-                    home[...] = self.start(group, name) if buffer is None else buffer._array
+                    home[...] = self.start(group, name) if buffer is None else beside(buffer, param._array)._array
                     state[name] = make(home)
             elif buffer is None:
                 state[name] = filled_like(param, self.start(group, name))
+            else:
+                state[name] = beside(buffer, param._array)
         return self.advance(group, state) if self.counts else 1 if fresh else 2
 
 

@@ -249,6 +249,14 @@ def scalar_dtype() -> np.dtype[Any]:
     return np.dtype(np.float64 if get_default_dtype() == np.float64 else np.float32)
 
 
+def beside(buffer: Tensor, array: Any) -> Tensor:
+    """A buffer of a state with the dtype and on the device of its parameter's array, also after the parameter moved."""
+    if buffer.dtype == array.dtype and device_of(buffer._array) == device_of(array):
+        return buffer
+    moved: Tensor = buffer.to(device=device_of(array), dtype=array.dtype)
+    return moved
+
+
 def rounded(x: float) -> float:
     """A scalar of a state as PyTorch keeps it."""
     return float(scalar_dtype().type(x))

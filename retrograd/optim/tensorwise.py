@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.optim.optimizer import Closure, Optimizer, stamp
+from retrograd.optim.optimizer import Closure, Optimizer, beside, stamp
 
 __all__ = ["TensorwiseOptimizer"]
 
@@ -38,6 +38,7 @@ def buffer(xp: Any, state: dict[str, Any], name: str, like: Any, shape: tuple[in
     """The array of a buffer in a state, zeros at first."""
     if name not in state:
         state[name] = make(xp.new_zeros(like, shape=like.shape if shape is None else shape))
+    state[name] = beside(state[name], like)
     return state[name].array
 
 

@@ -66,6 +66,25 @@ def test_a_step_does_not_wait_for_the_gpu(name, forbid_synchronization):
 
 
 @pytest.mark.parametrize("name", MAKE)
+def test_a_model_that_moves_between_devices_keeps_training(name):
+    """The state follows the parameters, both ways, as after net.cuda() on an optimizer that was made before."""
+    nets = []
+    for places in (("cpu",) * 3, ("cpu", "strict", "cpu"), ("strict", "cpu", "strict")):
+        net = nn.Module()
+        net.params = nn.ParameterList(parameters())
+        net.to(places[0])
+        optimizer = MAKE[name](net.parameters() if name != "Muon" else list(net.parameters()))
+        for step, place in enumerate(places):
+            net.to(place)
+            give_gradients(list(net.parameters()), step)
+            optimizer.step()
+        nets.append(net)
+    for moved in nets[1:]:
+        for p, q in zip(moved.parameters(), nets[0].parameters(), strict=True):
+            np.testing.assert_allclose(host(p), host(q), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MAKE)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_states_and_parameters_keep_their_dtype(name, dtype):
     params = parameters(dtype=dtype)

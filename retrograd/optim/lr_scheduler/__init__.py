@@ -17,6 +17,8 @@ from retrograd.optim.lr_scheduler.decay import (
 )
 from retrograd.optim.lr_scheduler.plateau import ReduceLROnPlateau
 
+_LRScheduler = LRScheduler  # its name in older code
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
