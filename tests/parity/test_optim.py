@@ -179,6 +179,42 @@ class TestTrajectories:
             np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_muon_differs_from_pytorchs_by_the_rounding_of_bfloat16(monkeypatch):
+    monkeypatch.undo()  # now PyTorch iterates in bfloat16
+    moves = []
+    for lib in (rg, torch):
+        params = parameters(lib, "float32", [(20, 30), (40, 10)])
+        before = [p.detach().numpy().copy() for p in params]
+        set_gradients(lib, params, 0)
+        lib.optim.Muon(params, lr=1.0, weight_decay=0.0).step()
+        moves.append([b - p.detach().numpy() for p, b in zip(params, before, strict=True)])
+    for ours, theirs in zip(*moves, strict=True):
+        assert 0 < np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs)
+
+
+@pytest.mark.parametrize("name", ["NAdam", "ASGD"])
+def test_scalars_of_a_state_have_the_default_dtype(name):
+    for default in ("float64", "float32"):
+        optimizers, both = [], []
+        for lib in (rg, torch):
+            lib.set_default_dtype(getattr(lib, default))
+            try:
+                params = parameters(lib)
+                optimizers.append(getattr(lib.optim, name)(params, lr=0.1))
+                for step in range(20):
+                    set_gradients(lib, params, step)
+                    optimizers[-1].step()
+                optimizers[-1] = optimizers[-1].state_dict()["state"][0]
+            finally:
+                lib.set_default_dtype(lib.float32)
+            both.append(params)
+        assert_same(*both, rtol=1e-12)
+        for scalar in {"step", "eta", "mu", "mu_product"} & set(optimizers[1]):
+            ours, theirs = (state[scalar] for state in optimizers)
+            assert str(theirs.dtype) == f"torch.{ours.dtype}"
+            assert ours.item() == theirs.item()
+
+
 MISTAKES = [
     lambda lib, p: lib.optim.SGD([], lr=0.1),
     lambda lib, p: lib.optim.SGD(p, lr=0.1),
@@ -201,6 +237,27 @@ MISTAKES = [
     lambda lib, p: lib.optim.Adam([p]).load_state_dict({"state": {}, "param_groups": [{"params": [0, 1]}]}),
     lambda lib, p: lib.optim.Adam([("a", p), lib.nn.Parameter(lib.ones(2))]),
     lambda lib, p: lib.optim.Optimizer([p], {}).step(),
+    lambda lib, p: lib.optim.ASGD([p], lr=-1),
+    lambda lib, p: lib.optim.ASGD([p], weight_decay=-1),
+    lambda lib, p: lib.optim.Adadelta([p], rho=1.1),
+    lambda lib, p: lib.optim.Adadelta([p], eps=-1),
+    lambda lib, p: lib.optim.Adafactor([p], beta2_decay=0.1),
+    lambda lib, p: lib.optim.Adafactor([p], eps=(-1.0, 0.1)),
+    lambda lib, p: lib.optim.Adafactor([p], eps=(None, -0.1)),
+    lambda lib, p: lib.optim.Adafactor([p], d=0.5),
+    lambda lib, p: lib.optim.Adagrad([p], lr_decay=-1),
+    lambda lib, p: lib.optim.Adagrad([p], initial_accumulator_value=-1),
+    lambda lib, p: lib.optim.Adamax([p], betas=(0.9, 1.0)),
+    lambda lib, p: lib.optim.NAdam([p], momentum_decay=-1),
+    lambda lib, p: lib.optim.NAdam([p], lr=lib.ones(2)),
+    lambda lib, p: lib.optim.RAdam([p], betas=(-0.9, 0.9)),
+    lambda lib, p: lib.optim.RMSprop([p], alpha=-1),
+    lambda lib, p: lib.optim.RMSprop([p], momentum=-1),
+    lambda lib, p: lib.optim.Rprop([p], etas=(1.1, 1.2)),
+    lambda lib, p: lib.optim.Rprop([p], etas=(0.5, 0.9)),
+    lambda lib, p: lib.optim.Muon([p]),
+    lambda lib, p: lib.optim.Muon([lib.nn.Parameter(lib.ones(2, 2))], adjust_lr_fn="square"),
+    lambda lib, p: lib.optim.Muon([lib.nn.Parameter(lib.ones(2, 2))], momentum=-1),
 ]
 
 
