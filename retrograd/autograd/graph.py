@@ -241,7 +241,7 @@ def run(
             pending[seq] = g
             shared.add(seq)
             heappush(heap, (-seq, node))
-    anomaly = state.anomaly
+    anomaly = state.check_nan
     while heap:
         negative, node = heappop(heap)
         seq = -negative
@@ -418,6 +418,7 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -433,6 +434,8 @@ def grad(
     >>> rg.autograd.grad(first, x)
     (tensor(18.),)
     """
+    if only_inputs is not True:
+        raise NotImplementedError("grad: only_inputs=False; backward() accumulates into all leaves")
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched=True; loop over grad_outputs, or use rg.func.vmap")
     outs, ins = listed(outputs), listed(inputs)

@@ -30,6 +30,7 @@ class State(threading.local):
     grad = True
     inference = False
     anomaly = False
+    check_nan = False
 
 
 state = State()
@@ -125,26 +126,29 @@ class set_grad_enabled(Switch):
 
 
 class set_detect_anomaly(Switch):
-    """Watches for NaN in gradients at once; in a `with` block, until its end."""
+    """Watches gradients, as `detect_anomaly` does, at once; in a `with` block, until its end."""
 
-    def __init__(self, mode: bool) -> None:
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
         super().__init__()
-        self.wanted = {"anomaly": bool(mode)}
-        self.before = state.anomaly
-        state.anomaly = bool(mode)
+        self.wanted = {"anomaly": bool(mode), "check_nan": bool(mode) and check_nan}
+        self.before = {"anomaly": state.anomaly, "check_nan": state.check_nan}
+        vars(state).update(self.wanted)
 
     def __enter__(self) -> Self:
-        self.saved.append({"anomaly": self.before})
+        self.saved.append(self.before)
         return self
 
 
 class detect_anomaly(Switch):
-    """Inside, backward raises at the first rule that yields NaN and names the line of the forward call.
+    """Inside, operations note the line that called them, and backward raises at the first rule that yields NaN.
 
-    Only operations recorded inside the block know their line.
+    Without `check_nan` the lines alone are noted, for the errors of rules. Only operations recorded inside the block
+    know their line.
     """
 
-    settings: ClassVar[dict[str, bool]] = {"anomaly": True}
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__()
+        self.wanted = {"anomaly": True, "check_nan": bool(check_nan)}
 
 
 def is_grad_enabled() -> bool:

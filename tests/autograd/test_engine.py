@@ -261,6 +261,15 @@ def test_outside_anomaly_mode_no_line_is_noted() -> None:
         (outside * 0).backward()
 
 
+def test_anomaly_mode_without_check_nan_notes_lines_and_lets_nan_pass() -> None:
+    x = leaf(-1.0)
+    with rg.autograd.detect_anomaly(check_nan=False):
+        y = ops.sqrt(x)
+        y.backward()
+    assert np.isnan(x.grad.item())
+    assert "test_engine.py" in y.grad_fn.trace
+
+
 def test_anomaly_mode_raises_for_nothing_but_nan() -> None:
     x = leaf(1.0, 2.0)
     with rg.autograd.detect_anomaly():
