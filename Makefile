@@ -12,10 +12,10 @@ PARITY := tests/parity
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity kernels lint format bench clean dot
+.PHONY: help train test parity kernels notebooks lint format bench clean dot
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: dot $(VENV)/.with-demo ## train a network on handwritten digits; results go to runs/digits
 	$(BIN)/retrograd train mlp --data digits --out runs/digits $(ARGS)
@@ -28,6 +28,10 @@ parity: $(VENV)/.with-test $(VENV)/.with-parity ## compare every function with P
 
 kernels: $(VENV)/.with-test $(VENV)/.with-kernels ## compile every GPU kernel, without a GPU
 	$(TEST_ENV) $(BIN)/python -m pytest -q tests/backends/test_cuda_kernels.py $(ARGS)
+
+notebooks: dot $(VENV)/.with-test $(VENV)/.with-docs ## run every notebook from top to bottom
+	$(BIN)/python -m pytest -q tests/test_notebooks.py
+	$(BIN)/python notebooks/run.py $(ARGS)
 
 lint: $(VENV)/.with-dev ## check style, types and layers
 	$(BIN)/ruff check .
