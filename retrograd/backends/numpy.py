@@ -9,7 +9,6 @@ The fused updates of optimizers are in `numpy_updates.py`, the error function in
 from __future__ import annotations
 
 import builtins
-import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from retrograd.backends.allocator import keep_large_blocks
 from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.numpy_products import matmul as matmul
 from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
 from retrograd.backends.numpy_updates import adam_step as adam_step
@@ -436,7 +436,7 @@ def writable(x: Array) -> Array:
 # ---- indexing
 def getitem(x: Array, index: Any) -> Array:
     if type(index) is tuple and builtins.any(map(_is_array, index)):
-        view, index = split_index(_lists_to_arrays(index))
+        view, index = split_index(_plain_parts(index))
         return _picked(x[view], index)
     return x[index]
 
@@ -452,27 +452,36 @@ def _picked(x: Array, index: tuple[Any, ...]) -> Array:
 
 def setitem(x: Array, index: Any, value: Any) -> None:
     if type(index) is tuple and builtins.any(map(_is_array, index)):
-        view, index = split_index(_lists_to_arrays(index))
+        view, index = split_index(_plain_parts(index))
         x = x[view]
     x[index] = value
 
 
 def index_add(x: Array, index: Any, value: Array) -> Array:
-    parts = _lists_to_arrays(index if type(index) is tuple else (index,))
+    out = np.array(x, _FLOAT32 if x.dtype.char == "e" else None)
+    _add_at(out, index, value)
+    return out.astype(x.dtype, copy=False)
+
+
+def index_sum(value: Array, index: Any, *, shape: tuple[int, ...]) -> Array:
+    out = np.zeros(shape, _FLOAT32 if value.dtype.char == "e" else value.dtype)
+    _add_at(out, index, value)
+    return out.astype(value.dtype, copy=False)
+
+
+def _add_at(out: Array, index: Any, value: Array) -> None:
+    """out[index] += value in place, duplicates added up."""
+    parts = _plain_parts(index if type(index) is tuple else (index,))
     if not builtins.any(_is_array(part) and part.dtype.kind != "b" for part in parts):  # nothing is named twice
-        out = np.array(x)
         out[parts] += value
-        return out
-    half = x.dtype.char == "e"
-    out = np.array(x, _FLOAT32 if half else None)
+        return
     view, rest = split_index(parts)
-    _add_at(out[view], rest, value)
-    return out.astype(_FLOAT16) if half else out
+    _add_rows(out[view], rest, value)
 
 
-def _add_at(target: Array, index: tuple[Any, ...], value: Array) -> None:
-    """target[index] += value with duplicates added up. `add.at` is fast for one dimension and one dtype, so rows are
-    added there element by element: 3 to 6 times the speed."""
+def _add_rows(target: Array, index: tuple[Any, ...], value: Array) -> None:
+    """target[index] += value for index arrays. `add.at` is fast for one dimension and one dtype, so rows are added
+    there element by element: 3 to 6 times the speed."""
     if len(index) > 1 or index[0] is Ellipsis or not target.flags.c_contiguous or not target.size:
         np.add.at(target, index, value)
         return
@@ -491,8 +500,15 @@ def _is_array(part: Any) -> bool:
     return isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim > 0)
 
 
-def _lists_to_arrays(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(np.asarray(part, None if part else np.int64) if isinstance(part, list) else part for part in index)
+def _plain_parts(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The index with arrays for lists, and integers for 0-d arrays of them, which would make a view a copy."""
+    return tuple(map(_plain_part, index))
+
+
+def _plain_part(part: Any) -> Any:
+    if isinstance(part, list):
+        return np.asarray(part, None if part else np.int64)
+    return int(part) if isinstance(part, np.ndarray) and part.ndim == 0 and part.dtype.kind in "iu" else part
 
 
 def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
@@ -521,15 +537,6 @@ def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Arr
 
 
 # ---- products and linear algebra
-def matmul(x: Array, y: Array) -> Array:
-    if x.dtype.char == "e" and y.dtype.char == "e":
-        return np.matmul(x.astype(_FLOAT32), y.astype(_FLOAT32)).astype(_FLOAT16)
-    if y.ndim == 2 and x.ndim > 2 and y.shape[0] == x.shape[-1]:  # one product of matrices, not one per batch
-        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        return np.matmul(rows, y).reshape(*x.shape[:-1], y.shape[1])
-    return np.matmul(x, y)
-
-
 def einsum(equation: str, *operands: Array) -> Array:
     return np.einsum(equation, *operands, optimize=len(operands) > 1)
 

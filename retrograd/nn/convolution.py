@@ -33,6 +33,8 @@ class _ConvNd(Module):
     rank: ClassVar[int]
     transposed: ClassVar[bool] = False
 
+    padding: Any
+    """A number per dimension, or the name "same" or "valid"."""
     weight: Parameter
     bias: Parameter | None
 
@@ -219,7 +221,7 @@ class _ConvTranspose(_ConvNd):
                 f"input of {input.ndim} dimensions, got {len(wanted)}."
             )
         numbers = zip(input.shape[-self.rank :], self.kernel_size, self.stride, self.padding, self.dilation)
-        least = [(n - 1) * s - 2 * int(p) + d * (k - 1) + 1 for n, k, s, p, d in numbers]
+        least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in numbers]
         extra = tuple(w - m for w, m in zip(wanted, least))
         if any(not 0 <= e < s for e, s in zip(extra, self.stride)):
             most = [m + s - 1 for m, s in zip(least, self.stride)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from retrograd.autograd import ops
@@ -29,43 +29,48 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     [[3, 2, 1, 2, 3, 2]]
     """
     pad = [operator.index(n) for n in pad]
+    if mode != "constant" and mode not in PLACES:
+        raise NotImplementedError(f"pad: mode must be constant, reflect, replicate or circular, got {mode!r}.")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise RuntimeError(f"pad: the widths must be pairs, at most one for each of {input.shape}, got {pad}.")
     pairs = list(zip(pad[::2], pad[1::2]))[::-1]
     if mode == "constant":
-        return constant(input, pairs, 0 if value is None else value)
+        input, pairs = cut(input, pairs)
+        widths = ((0, 0),) * (input.ndim - len(pairs)) + tuple(pairs)
+        return xp.pad(input, widths=widths, value=0 if value is None else value)  # type: ignore[no-any-return]
     if value is not None and value != 0:
-        raise ValueError(f'pad: mode "{mode}" does not take a value, got {value!r}.')
-    if mode not in PLACES:
-        raise NotImplementedError(f"pad: mode must be constant, reflect, replicate or circular, got {mode!r}.")
+        raise RuntimeError(f'pad: mode "{mode}" does not take a value, got {value!r}.')
     if len(pairs) not in (1, 2, 3) or input.ndim not in (len(pairs) + 1, len(pairs) + 2):
         raise NotImplementedError(
             f'pad: mode "{mode}" pads the last 1, 2 or 3 dimensions of an input with one or two more, '
             f"got widths {pad} for {input.shape}."
         )
     check_widths(input, pairs, mode)
+    if mode == "circular":  # what is cut off does not come back at the other end
+        input, pairs = cut(input, pairs)
     for axis, pair in zip(range(-len(pairs), 0), pairs):
         if pair != (0, 0):
             input = around(input, axis, pair, mode)
-    return input if any(map(any, pairs)) else xp.copy(input)  # type: ignore[no-any-return]
+    return input if any(map(any, pairs)) else xp.copy(input)
 
 
-def constant(input: Tensor, pairs: list[Width], value: float) -> Tensor:
-    """Pads the last dimensions with a number."""
-    pairs = [(0, 0)] * (input.ndim - len(pairs)) + pairs
-    if any(n + before + after < 0 for n, (before, after) in zip(input.shape, pairs)):
+def cut(input: Tensor, pairs: list[Width]) -> tuple[Tensor, list[Width]]:
+    """What negative widths leave, and the positive ones. RuntimeError where they cut off more than there is."""
+    others = input.ndim - len(pairs)
+    lengths = input.shape[others:]
+    if any(n + min(before, 0) + min(after, 0) < 0 for n, (before, after) in zip(lengths, pairs)):
         raise RuntimeError(f"pad: widths {pairs} leave a negative length of {input.shape}.")
     if any(min(pair) < 0 for pair in pairs):
-        cut = tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(input.shape, pairs))
-        input = getitem(input, cut)
-        pairs = [(max(before, 0), max(after, 0)) for before, after in pairs]
-    return xp.pad(input, widths=tuple(pairs), value=value)  # type: ignore[no-any-return]
+        left = [slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(lengths, pairs)]
+        input = getitem(input, (*[slice(None)] * others, *left))
+    return input, [(max(before, 0), max(after, 0)) for before, after in pairs]
 
 
 def check_widths(input: Tensor, pairs: list[Width], mode: str) -> None:
     """RuntimeError where there is not as much to mirror, to repeat or to go around."""
     lengths = input.shape[-len(pairs) :]
-    if 0 in input.shape[input.ndim - len(pairs) - 1 :]:
+    batch = input.ndim - len(pairs) - 1
+    if mode != "circular" and 0 in input.shape[batch:]:
         raise RuntimeError(f'pad: mode "{mode}" needs an input with elements, got {input.shape}.')
     for length, pair in zip(lengths, pairs):
         most = {"reflect": length - 1, "circular": length}.get(mode)
@@ -74,7 +79,7 @@ def check_widths(input: Tensor, pairs: list[Width], mode: str) -> None:
                 f'pad: mode "{mode}" can add at most {most} to a dimension of length {length}, got {pair} '
                 f"for {input.shape}."
             )
-        if length + sum(pair) < 1:
+        if length + sum(pair) < (mode != "circular"):
             raise RuntimeError(f"pad: widths {pair} leave nothing of a dimension of length {length} ({input.shape}).")
 
 
@@ -83,7 +88,7 @@ def mirrored(place: int, length: int) -> int:
     return 2 * (length - 1) - place if place >= length else place
 
 
-PLACES = {
+PLACES: dict[str, Callable[[int, int], int]] = {
     "reflect": mirrored,
     "replicate": lambda place, length: min(max(place, 0), length - 1),
     "circular": lambda place, length: place % length,

@@ -16,6 +16,7 @@ from retrograd.autograd.ops import (
     elementwise,
     embedding,
     entropy,
+    folding,
     indexing,
     inplace,
     linalg,

@@ -30,8 +30,10 @@ from retrograd.autograd.view import apply
 
 Shape = tuple[int, ...]
 
-COPY = 12
-"""What moving one element costs, in multiplications within a matrix product."""
+COPY, ADD = 12, 30
+"""What copying an element, or adding it to another, costs in multiplications within a matrix product."""
+RUN = 24
+"""How many elements the start of a run costs: it counts along the last axis, where runs are short."""
 
 
 class Split(NamedTuple):
@@ -44,23 +46,32 @@ class Split(NamedTuple):
 
 
 @functools.lru_cache(4096)
-def split_of(windows: Windows, inputs: int, outputs: int) -> Split:
-    """The cheapest split for so many channels per group."""
+def split_of(windows: Windows, inputs: int, outputs: int, input_cost: int = COPY, output_cost: int = COPY) -> Split:
+    """The cheapest split for so many channels per group; the costs say which side is copied and which added up."""
     rank = len(windows.size)
     busy = [axis for axis, numbers in windows.axes() if numbers != (numbers[0], numbers[0], 1, 1, 0, numbers[5])]
-    kernel = math.prod(windows.size)
-    found: list[tuple[float, Split]] = []
-    for count in range(len(busy) + 1):
-        for scattered in itertools.combinations(busy, count):
-            lattice = tuple(
-                windows.lengths[axis] if axis in scattered else windows.counts[axis] for axis in range(-rank, 0)
-            )
-            many = math.prod(windows.size[axis] for axis in scattered)
-            moved = inputs * (kernel // many) + outputs * many
-            cost = math.prod(lattice) * (inputs * outputs * kernel + COPY * moved)
-            gathered = tuple(axis for axis in busy if axis not in scattered)
-            found.append((cost, Split(gathered, scattered, lattice)))
-    return min(found)[1]
+    best, lowest = None, math.inf
+    for scattered in itertools.chain.from_iterable(itertools.combinations(busy, n) for n in range(len(busy) + 1)):
+        gathered = tuple(axis for axis in busy if axis not in scattered)
+        lattice = tuple(
+            windows.lengths[axis] if axis in scattered else windows.counts[axis] for axis in range(-rank, 0)
+        )
+        multiplications = inputs * outputs * math.prod(windows.size)
+        moves = input_cost * moved(windows, inputs, gathered) + output_cost * moved(windows, outputs, scattered)
+        cost = math.prod(lattice) * (multiplications + moves)
+        if cost < lowest:
+            best, lowest = Split(gathered, scattered, lattice), cost
+    assert best is not None
+    return best
+
+
+def moved(windows: Windows, channels: int, axes: Shape) -> float:
+    """How many elements per point of the lattice one side of the product moves, axis after axis."""
+    total = float(channels)
+    for axis in reversed(axes):
+        channels *= windows.size[axis]
+        total += channels * (1 + RUN / windows.counts[axis] if axis == -1 else 1)
+    return total
 
 
 # ---- the two sides of the product. Laid out, an array is (groups, *places, channels of a group, samples, *lattice)
@@ -73,16 +84,52 @@ def laid_out(xp: Any, x: Any, groups: int, axes: Shape, windows: Windows, transp
     """
     x = by_group(xp, x, groups)
     for axis in reversed(axes):
-        moves = overlaps(*(numbers[axis] for numbers in windows))
-        length = (windows.lengths if transposed else windows.counts)[axis]
-        shape = [*x.shape[:1], len(moves), *x.shape[1:]]
+        moves, length = moves_along(axis, windows, transposed)
+        shape = [x.shape[0], len(moves), *x.shape[1:]]
         shape[axis] = length
-        copies = xp.new_zeros(x, shape=tuple(shape))
-        for place, (taken, seen) in enumerate(moves):
-            target, source = (seen, taken) if transposed else (taken, seen)
-            xp.setitem(copies[:, place][along(axis, x.ndim, target)], ..., x[along(axis, x.ndim, source)])
+        copies = xp.empty(tuple(shape), dtype=x.dtype)
+        for place, (target, source) in enumerate(moves):
+            put(xp, copies[:, place], axis, target, x[along(axis, x.ndim, source)])
         x = copies
-    return xp.reshape(x, (groups, -1, math.prod(x.shape[-len(windows.size) - 1 :])))
+    points = -len(windows.size) - 1
+    return xp.reshape(x, (groups, math.prod(x.shape[1:points]), math.prod(x.shape[points:])))
+
+
+def collect(xp: Any, out: Any, y: Any, axes: Shape, windows: Windows, transposed: bool) -> None:
+    """Writes to `out`, grouped, the sum over the places along the axes of a product y: the adjoint of `laid_out`."""
+    for axis in axes:
+        moves, length = moves_along(axis, windows, transposed)
+        shape = [y.shape[0], *y.shape[2:]]
+        shape[axis] = length
+        total = out if axis == axes[-1] else xp.empty(tuple(shape), dtype=y.dtype)
+        for place, (target, source) in enumerate(moves):
+            part = y[:, place][along(axis, total.ndim, source)]
+            if place == 0:
+                put(xp, total, axis, target, part)
+            else:
+                xp.add_into(total[along(axis, total.ndim, target)], part)
+        y = total
+    if not axes:
+        xp.setitem(out, ..., y)
+
+
+def moves_along(axis: int, windows: Windows, transposed: bool) -> tuple[list[tuple[slice, slice]], int]:
+    """For every place in the window the slices of an axis it moves to and from, and the axis' length thereafter."""
+    moves = overlaps(*(numbers[axis] for numbers in windows))
+    if transposed:
+        return [(seen, taken) for taken, seen in moves], windows.lengths[axis]
+    return moves, windows.counts[axis]
+
+
+def put(xp: Any, out: Any, axis: int, target: slice, part: Any) -> None:
+    """Writes a part to a slice of an axis, and zeros to the rest of it."""
+    start, stop, length = target.start or 0, target.stop, out.shape[axis]
+    dense = target.step in (None, 1)
+    gaps = [slice(0, start if dense else length)] + ([slice(stop, length)] if dense else [])
+    for gap in gaps:
+        if gap.start < gap.stop:
+            xp.setitem(out[along(axis, out.ndim, gap)], ..., 0)
+    xp.setitem(out[along(axis, out.ndim, target)], ..., part)
 
 
 def by_group(xp: Any, x: Any, groups: int) -> Any:
@@ -90,24 +137,6 @@ def by_group(xp: Any, x: Any, groups: int) -> Any:
     samples, channels, *positions = x.shape
     parted = xp.reshape(x, (samples, groups, channels // groups, *positions))
     return xp.permute_dims(parted, (1, 2, 0, *range(3, x.ndim + 1)))
-
-
-def collect(xp: Any, out: Any, y: Any, axes: Shape, windows: Windows, transposed: bool) -> None:
-    """Adds to `out`, grouped, the sum over the places along the axes of a product y: the adjoint of `laid_out`."""
-    for axis in axes:
-        moves = overlaps(*(numbers[axis] for numbers in windows))
-        if axis == axes[-1]:
-            total = out
-        else:
-            shape = [*y.shape[:1], *y.shape[2:]]
-            shape[axis] = (windows.lengths if transposed else windows.counts)[axis]
-            total = xp.new_zeros(y, shape=tuple(shape))
-        for place, (taken, seen) in enumerate(moves):
-            target, source = (seen, taken) if transposed else (taken, seen)
-            xp.add_into(total[along(axis, total.ndim, target)], y[:, place][along(axis, total.ndim, source)])
-        y = total
-    if not axes:
-        xp.setitem(out, ..., y)
 
 
 def as_matrix(xp: Any, weight: Any, groups: int, split: Split) -> Any:
@@ -163,9 +192,9 @@ def convolve(xp: Any, x: Any, weight: Any, bias: Any, windows: Windows, groups: 
     dtype, shape = x.dtype, (x.shape[0], weight.shape[0], *windows.counts)
     x, weight = widened(xp, x, weight)
     inputs, outputs = weight.shape[1], weight.shape[0] // groups
-    split = split_of(windows, inputs, outputs)
+    split = split_of(windows, inputs, outputs, COPY, ADD)
     matrix = as_matrix(xp, weight, groups, split)
-    out = (xp.zeros if split.scattered else xp.empty)(shape, dtype=x.dtype)
+    out = xp.empty(shape, dtype=x.dtype)
     for part in parts(xp, shape[0], groups * scratch(windows, inputs, outputs, split)):
         columns = laid_out(xp, x[part], groups, split.gathered, windows, False)
         product = xp.reshape(xp.matmul(matrix, columns), places_of(split.scattered, windows, groups, outputs, split))
@@ -195,13 +224,13 @@ def convolution_with_bias(xp: Any, x: Any, weight: Any, bias: Any, *, windows: W
 @primitive(name="ConvolutionTransposed")
 def transposed_convolution(xp: Any, x: Any, weight: Any, *, windows: Windows, groups: int) -> Any:
     """The transposed map: x (N, O, *counts) and weight (O, C/groups, *size) give (N, C, *lengths)."""
-    dtype, y_shape = x.dtype, (x.shape[0], weight.shape[1] * groups, *windows.lengths)
+    dtype, shape = x.dtype, (x.shape[0], weight.shape[1] * groups, *windows.lengths)
     x, weight = widened(xp, x, weight)
     inputs, outputs = weight.shape[1], weight.shape[0] // groups
-    split = split_of(windows, inputs, outputs)
+    split = split_of(windows, inputs, outputs, ADD, COPY)
     matrix = xp.permute_dims(as_matrix(xp, weight, groups, split), (0, 2, 1))
-    out = (xp.zeros if split.gathered else xp.empty)(y_shape, dtype=x.dtype)
-    for part in parts(xp, y_shape[0], groups * scratch(windows, inputs, outputs, split)):
+    out = xp.empty(shape, dtype=x.dtype)
+    for part in parts(xp, shape[0], groups * scratch(windows, inputs, outputs, split)):
         columns = laid_out(xp, x[part], groups, split.scattered, windows, True)
         product = xp.reshape(xp.matmul(matrix, columns), places_of(split.gathered, windows, groups, inputs, split))
         collect(xp, by_group(xp, out[part], groups), product, split.gathered, windows, True)

@@ -81,6 +81,10 @@ from retrograd.nn.functional.embedding import (
     embedding,
     embedding_bag,
 )
+from retrograd.nn.functional.folding import (
+    fold,
+    unfold,
+)
 from retrograd.nn.functional.fractional_pooling import (
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
@@ -199,6 +203,7 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
@@ -283,6 +288,7 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",

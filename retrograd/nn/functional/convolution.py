@@ -70,7 +70,7 @@ def conv(
         out = ops.convolution(x, weight, windows=windows, groups=groups)
     else:
         out = ops.convolution_with_bias(x, weight, bias, windows=windows, groups=groups)
-    return out if x is input else ops.squeeze(out, axis=0)  # type: ignore[no-any-return]
+    return out if x is input else ops.squeeze(out, axis=0)
 
 
 @functools.lru_cache(4096)
@@ -141,7 +141,7 @@ def conv_transpose(
     out = ops.transposed_convolution(x, weight, windows=windows, groups=groups)
     if bias is not None:
         out = out + ops.reshape(bias, shape=(-1, *(1,) * rank))
-    return out if x is input else ops.squeeze(out, axis=0)  # type: ignore[no-any-return]
+    return out if x is input else ops.squeeze(out, axis=0)
 
 
 @functools.lru_cache(4096)
@@ -190,6 +190,8 @@ def check_operands(
             f"{function}: input is {input.dtype}, weight {weight.dtype} and bias "
             f"{getattr(bias, 'dtype', None)}; convert to one dtype, e.g. x.to(w.dtype)."
         )
+    if input.dtype == "bool":
+        raise NotImplementedError(f"{function} is not implemented for bool; convert the input, e.g. x.float().")
     outputs = weight.shape[0] if first == "out" else weight.shape[1] * groups
     if bias is not None and bias.shape != (outputs,):
         raise RuntimeError(f"{function}: bias must be ({outputs},) for weight {weight.shape}, got {bias.shape}.")

@@ -1,0 +1,86 @@
+"""Matrix products on NumPy: `matmul`, with long thin products cut into blocks.
+
+OpenBLAS multiplies without first packing its operands where rows · inner · columns is at most a million and both are
+stored by rows (its "small matrix" kernels, interface/gemm.c). A few rows times a very long matrix, as a convolution
+with few channels has it, runs twice as fast in blocks of columns that small. A block is one thread's work, hence only
+where there are few threads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from retrograd.backends.contract import Array
+
+__all__ = ["matmul"]
+
+_FLOAT16 = np.dtype(np.float16)
+_FLOAT32 = np.dtype(np.float32)
+SMALL = 1_000_000
+"""Multiplications in a block, at most."""
+STEP = 64
+"""Blocks have a multiple of so many columns: with fewer the calls cost what the kernels gain."""
+
+
+TINY = 512
+"""Elements of a result that is so small against its operands that these are better multiplied slice by slice."""
+
+
+def _threads() -> int:
+    """How many threads the library of products uses, as far as the environment tells."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return os.cpu_count() or 1
+
+
+LONG = 512 if _threads() <= 2 else 1 << 62
+"""Columns from which on blocks are worth a look."""
+
+
+def matmul(x: Array, y: Array) -> Array:
+    if x.dtype.char == "e" and y.dtype.char == "e":
+        return matmul(x.astype(_FLOAT32), y.astype(_FLOAT32)).astype(_FLOAT16)
+    if y.ndim > 1 and y.shape[-1] >= LONG and x.ndim == y.ndim and y.strides[-1] == y.itemsize:
+        width = SMALL // max(1, x.shape[-2] * x.shape[-1])
+        if STEP <= width < y.shape[-1] and x.dtype == y.dtype and x.shape[-1] == y.shape[-2]:
+            return _in_blocks(np.ascontiguousarray(x), y, width)
+    if x.shape[-1:] >= (4 * LONG,) and x.ndim == y.ndim > 1 and x.shape[-2] * y.shape[-1] <= TINY:
+        return _in_slices(x, y, LONG)
+    if y.ndim == 2 and x.ndim > 2 and y.shape[0] == x.shape[-1]:  # one product of matrices, not one per batch
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        return np.matmul(rows, y).reshape(*x.shape[:-1], y.shape[1])
+    return np.matmul(x, y)
+
+
+def _in_blocks(x: Array, y: Array, width: int) -> Array:
+    """x @ y by blocks of about so many columns of y, all of them in one call."""
+    columns = y.shape[-1]
+    equal = -(-columns // -(-columns // width))
+    width = min(-(-equal // STEP), width // STEP) * STEP
+    whole = columns - columns % width
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    out: Any = np.empty((*batch, x.shape[-2], columns), x.dtype)
+    np.matmul(x[..., None, :, :], _blocks(y[..., :whole], width), out=_blocks(out[..., :whole], width))
+    if whole < columns:
+        np.matmul(x, y[..., whole:], out=out[..., whole:])
+    return out
+
+
+def _in_slices(x: Array, y: Array, width: int) -> Array:
+    """x @ y as the sum of the products of so many columns of x with as many rows of y."""
+    whole = x.shape[-1] - x.shape[-1] % width
+    rows = y[..., :whole, :].reshape(*y.shape[:-2], -1, width, y.shape[-1])
+    out = np.add.reduce(np.matmul(_blocks(x[..., :whole], width), rows), -3)
+    if whole < x.shape[-1]:
+        out += np.matmul(x[..., whole:], y[..., whole:, :])
+    return out
+
+
+def _blocks(x: Array, width: int) -> Array:
+    """(..., rows, columns) as a view (..., blocks, rows, width)."""
+    return x.reshape(*x.shape[:-1], -1, width).swapaxes(-3, -2)
