@@ -117,4 +117,5 @@ class Recipe:
 
     def example(self) -> Tensor:
         """The loss of one sample, whose graph is drawn."""
-        return self.loss(self.sets.training[:1])
+        samples: data.DataLoader[Any] = data.DataLoader(self.sets.training, batch_size=1)
+        return self.loss(next(iter(samples)))
