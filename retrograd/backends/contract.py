@@ -213,6 +213,9 @@ class Backend(Protocol):
     def index_add(self, x: Array, index: Any, value: Array, /) -> Array:
         """A copy of x in which value has been added at x[index], duplicates added up."""
 
+    def index_sum(self, value: Array, index: Any, /, *, shape: tuple[int, ...]) -> Array:
+        """Zeros of a shape, with value's dtype, in which value has been added at the index, duplicates added up."""
+
     def take_along_axis(self, x: Array, indices: Array, /, *, axis: int) -> Array:
         """x's elements at `indices` along `axis`. `indices` has x's rank; along every other axis it addresses x's first
         elements, so its length there is at most x's (as in PyTorch's gather; it does not broadcast)."""

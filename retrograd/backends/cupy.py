@@ -424,7 +424,7 @@ def getitem(x: Array, index: Any) -> Array:
 
 
 def setitem(x: Array, index: Any, value: Any) -> None:
-    view, rest = _placed(x, index)
+    view, rest = _placed_for_writing(x, index)
     if not rest:
         x[view] = value
         return
@@ -447,24 +447,31 @@ def _last_of_duplicates(x: Array, index: Any, value: Array) -> Array:
 
 
 def index_add(x: Array, index: Any, value: Array) -> Array:
-    view, rest = _placed(x, index)
-    value = value.astype(x.dtype, copy=False)
-    if not _may_repeat(rest):
-        out = x.copy()
-        target = out[view]
-        target[rest] = cp.add(target[rest], value)
-        return out
     total = x.astype(_adding_dtype(x.dtype))
+    _add_at(total, index, value)
+    return total.astype(x.dtype, copy=False)
+
+
+def index_sum(value: Array, index: Any, *, shape: tuple[int, ...]) -> Array:
+    total = cp.zeros(shape, _adding_dtype(value.dtype))
+    _add_at(total, index, value)
+    return total.astype(value.dtype, copy=False)
+
+
+def _add_at(total: Array, index: Any, value: Array) -> None:
+    """total[index] += value in place, duplicates added up; total has a dtype of atomic additions."""
+    view, rest = _placed_for_writing(total, index)
     target = total[view]
-    value = value.astype(total.dtype, copy=False)  # atomic additions have one dtype
-    if flags.deterministic:
+    value = value.astype(total.dtype, copy=False)
+    if not _may_repeat(rest):
+        target[rest] = cp.add(target[rest], value)
+    elif flags.deterministic:
         _add_by_segment(target, rest, value)
     elif total.dtype.kind == "c":
         cp.add.at(target.real, rest, value.real)
         cp.add.at(target.imag, rest, value.imag)
     else:
         cp.add.at(target, rest, value)
-    return total.astype(x.dtype, copy=False)
 
 
 def _adding_dtype(dtype: Any) -> Any:
@@ -517,6 +524,17 @@ def _placed(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         axis += _axes_taken(part)
         placed.append(part)
     return split_index(placed)
+
+
+def _placed_for_writing(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """`_placed` with a first step that shows x's own memory. A 0-d array in it would give a copy: it belongs to the
+    second step, or beside other arrays, which would then move axes, becomes an integer (and waits for the GPU)."""
+    view, rest = _placed(x, index)
+    if not builtins.any(isinstance(part, cp.ndarray) for part in view):
+        return view, rest
+    if builtins.any(isinstance(part, cp.ndarray) for part in rest):
+        return tuple(int(part) if isinstance(part, cp.ndarray) else part for part in view), rest
+    return (Ellipsis,), view
 
 
 def _axes_taken(part: Any) -> int:

@@ -28,7 +28,7 @@ keep_large_blocks()
 
 name = "cpu"
 array_types: tuple[type, ...] = (np.ndarray, *dict.fromkeys(np.sctypeDict.values()))
-scratch_bytes = 2**20
+scratch_bytes = 2**22
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT16 = np.dtype(np.float16)

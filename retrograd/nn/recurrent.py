@@ -243,7 +243,9 @@ class RNN(RNNBase):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        **unknown: Any,
     ) -> None:
+        refuse_projection(type(self).__name__, unknown)
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"Unknown nonlinearity {nonlinearity!r}. Select from 'tanh' or 'relu'.")
         super().__init__(
@@ -306,10 +308,20 @@ class GRU(RNNBase):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        **unknown: Any,
     ) -> None:
+        refuse_projection(type(self).__name__, unknown)
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
         )
+
+
+def refuse_projection(name: str, unknown: dict[str, Any]) -> None:
+    """ValueError for `proj_size`, as PyTorch's RNN and GRU raise; TypeError for what no recurrent layer has."""
+    if "proj_size" in unknown:
+        raise ValueError(f"{name}: proj_size is only supported by LSTM; leave it out.")
+    if unknown:
+        raise TypeError(f"{name}.__init__() got an unexpected keyword argument {next(iter(unknown))!r}")
 
 
 def check_options(bias: Any, batch_first: Any, dropout: Any, num_layers: Any) -> None:

@@ -223,6 +223,45 @@ def test_index_add_takes_slices_masks_and_values_that_broadcast(xp, a):
     agree(xp.index_add(x, xp.asarray([], dtype=np.int64), xp.ones((0, 3, 4), dtype=np.float32)), a)
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_an_index_array_without_dimensions_reaches_the_array_it_writes_to(xp, a, deterministic):
+    flags.use_deterministic_algorithms(deterministic)
+    try:
+        one, rows = xp.asarray(1), xp.asarray([0, 2, 0])
+        for index, plain in [
+            (one, 1),
+            ((one,), (1,)),
+            ((Ellipsis, one), (Ellipsis, 1)),
+            ((one, slice(None), xp.asarray(-1)), (1, slice(None), -1)),
+            ((one, None, 0), (1, None, 0)),
+        ]:
+            wanted, x = a.copy(), xp.from_host(a.copy())
+            wanted[plain] += 2
+            value = xp.full(a[plain].shape, 2, dtype=np.float32)
+            agree(xp.index_add(x, index, value), wanted)
+            agree(xp.index_sum(value, index, shape=a.shape), np.where(wanted == a, 0, 2).astype(np.float32))
+            wanted[plain] = 7
+            xp.setitem(x, index, 7)
+            agree(xp.getitem(x, index), wanted[plain])
+        wanted = a.copy()
+        np.add.at(wanted[1], np.array([0, 2, 0]), 2)
+        x = xp.from_host(a.copy())
+        agree(xp.index_add(x, (one, rows), xp.full((3, 4), 2, dtype=np.float32)), wanted)
+        xp.setitem(x, (one, rows), 7)
+        agree(xp.getitem(x, (1, rows)), np.full((3, 4), 7, np.float32))
+    finally:
+        flags.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int8, np.int64])
+def test_index_sum_adds_at_places_of_zeros(xp, dtype):
+    value = np.array([[1, 2], [3, 4], [5, 6], [7, 8]]).astype(dtype)
+    result = xp.index_sum(xp.from_host(value), (xp.asarray([2, 0, 2, -1]),), shape=(5, 2))
+    agree(result, np.array([[3, 4], [0, 0], [6, 8], [0, 0], [7, 8]]).astype(dtype))
+    pairs = xp.index_sum(xp.from_host(value[0]), (xp.asarray([1, 1]), xp.asarray([0, 0])), shape=(2, 1))
+    agree(pairs, np.array([[0], [3]]).astype(dtype))
+
+
 def test_many_small_float16_addends_are_not_lost(xp):
     result = xp.index_add(
         xp.zeros((2,), dtype=np.float16), xp.zeros((4096,), dtype=np.int64), xp.ones((4096,), dtype=np.float16)

@@ -144,3 +144,28 @@ def test_a_training_step_does_not_wait_for_the_device(device, forbid_synchroniza
 def test_a_mistake_is_named(device, action, kind, words):
     with raises_clearly(kind, words):
         action(device)
+
+
+def test_gradients_scaled_by_frequency_are_differentiable_at_every_order(device):
+    weight = rg.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], device=device, requires_grad=True)
+    index = rg.tensor([0, 1, 1], device=device)
+    out = F.embedding(index, weight, scale_grad_by_freq=True) ** 3
+    (first,) = rg.autograd.grad(out.sum(), weight, create_graph=True)
+    second = [rg.autograd.grad((first**2).sum(), weight, create_graph=each, retain_graph=True)[0] for each in (0, 1)]
+    assert second[0].tolist() == second[1].tolist()
+    assert second[1].requires_grad
+
+
+def test_the_last_offset_ends_the_last_bag(device):
+    weight = rg.tensor([[1.0], [2.0], [4.0]], device=device, requires_grad=True)
+    index, offsets = rg.tensor([0, 1, 2, 2], device=device), rg.tensor([0, 1, 2], device=device)
+    for mode in ("sum", "mean", "max"):
+        out = F.embedding_bag(index, weight, offsets, mode=mode, include_last_offset=True)
+        assert out.tolist() == [[1.0], [2.0]]
+        assert rg.autograd.grad(out.sum(), weight)[0].tolist() == [[1.0], [1.0], [0.0]]
+
+
+def test_one_row_gets_its_gradient_without_a_list_of_indices(device):
+    weight = rg.zeros(3, 2, device=device, requires_grad=True)
+    weight[rg.tensor(1, device=device)].sum().backward()
+    assert weight.grad.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]

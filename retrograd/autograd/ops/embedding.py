@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from retrograd.autograd.primitive import primitive
+from retrograd.autograd.primitive import nondifferentiable, primitive
 from retrograd.autograd.view import apply
 
 
-def row_factors(xp: Any, indices: Any, g: Any, rows: int, padding: int | None, by_frequency: bool) -> Any:
+@nondifferentiable
+def row_factors(xp: Any, indices: Any, *, dtype: Any, rows: int, padding: int | None, by_frequency: bool) -> Any:
     """By what the gradient of each place is multiplied: 0 where it is padding, 1/(times its row occurs) if asked."""
     if by_frequency:
-        ones = xp.astype(indices == indices, dtype=g.dtype)
-        counts = xp.index_add(xp.new_zeros(g, shape=(rows,)), (indices,), ones)
+        ones = xp.astype(indices == indices, dtype)
+        counts = xp.index_sum(ones, (indices,), shape=(rows,))
         factors = 1 / xp.getitem(counts, (indices,))
     else:
-        factors = xp.astype(indices == indices, dtype=g.dtype)
+        factors = xp.astype(indices == indices, dtype)
     if padding is not None:
         factors = xp.keep(factors, indices != padding)
     return xp.reshape(factors, shape=(*indices.shape, 1))
@@ -31,10 +32,12 @@ def embedding(xp: Any, weight: Any, indices: Any, *, padding: int | None = None,
 def embedding_gradient(xp: Any, g: Any, indices: Any, *, rows: int, padding: int | None, by_frequency: bool) -> Any:
     """Zeros (rows, features) with every g added at the row it came from."""
     if padding is not None or by_frequency:
-        g = g * row_factors(xp, indices, g, rows, padding, by_frequency)
+        g = g * apply(
+            row_factors.primitive, indices, dtype=g.dtype, rows=rows, padding=padding, by_frequency=by_frequency
+        )
     features = g.shape[-1]
     flat = xp.reshape(g, (indices.size, features))
-    return xp.index_add(xp.new_zeros(g, shape=(rows, features)), (xp.reshape(indices, (-1,)),), flat)
+    return xp.index_sum(flat, (xp.reshape(indices, (-1,)),), shape=(rows, features))
 
 
 @embedding.vjp
@@ -51,5 +54,7 @@ def _(
 def _(xp: Any, g: Any, indices: Any, rows: int, padding: int | None, by_frequency: bool) -> tuple[Any, None]:
     picked = apply(embedding.primitive, g, indices)
     if padding is not None or by_frequency:
-        picked = picked * row_factors(xp, indices, g, rows, padding, by_frequency)
+        picked = picked * apply(
+            row_factors.primitive, indices, dtype=g.dtype, rows=rows, padding=padding, by_frequency=by_frequency
+        )
     return picked, None

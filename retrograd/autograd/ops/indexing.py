@@ -91,7 +91,16 @@ def pick(xp: Any, x: Any, *, index: Any) -> Any:
 
 @pick.vjp
 def _(xp: Any, g: Any, x_shape: tuple[int, ...], index: Any) -> Any:
-    return apply(index_add.primitive, xp.new_zeros(g, shape=x_shape), g, index=checked(index))
+    return apply(index_sum.primitive, g, index=checked(index), shape=x_shape)
+
+
+@primitive(name="IndexBackward", heavy=("index",))
+def index_sum(xp: Any, value: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of a shape with the value added at the index, duplicates added up."""
+    return xp.index_sum(value, parts_of(index), shape=shape)
+
+
+index_sum.vjp(lambda xp, g, index: apply(pick.primitive, g, index=checked(index)))
 
 
 @primitive(name="IndexPut", promotes=("x", "value"), heavy=("index",))

@@ -66,12 +66,13 @@ def flat_places(xp: Any, lengths: Shape, counts: Shape, steps: Shape, starts: Sh
 # ---- the maximum
 
 
-@primitive(name="MaxPoolWithIndices")
+@primitive(name="MaxPoolWithIndices", residuals=("maxima",))
 def max_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
-    """The maximum of every window; NaN where there is one."""
+    """The maximum of every window; NaN where there is one. The rule has maxima of its own: nn.ReLU(inplace=True) may
+    follow, and changes the result."""
     for axis, numbers in windows.axes():
         x = running_maximum(xp, x, axis, numbers)
-    return x
+    return x, xp.copy(x)
 
 
 def running_maximum(xp: Any, x: Any, axis: int, numbers: tuple[int, ...]) -> Any:
@@ -123,9 +124,9 @@ def places_of_maxima(xp: Any, x: Any, out: Any, *, windows: Windows) -> Any:
 
 
 @max_pool.vjp
-def _(xp: Any, g: Any, x: Any, out: Any, x_shape: Shape, windows: Windows) -> Any:
+def _(xp: Any, g: Any, x: Any, maxima: Any, x_shape: Shape, windows: Windows) -> Any:
     """All of the gradient goes to the maximum."""
-    places = apply(places_of_maxima.primitive, x, out, windows=windows)
+    places = apply(places_of_maxima.primitive, x, maxima, windows=windows)
     return apply(add_at_places.primitive, g, places, shape=x_shape, rank=len(windows.size))
 
 
@@ -143,8 +144,8 @@ def across_planes(xp: Any, places: Any, shape: Shape, rank: int) -> Any:
 @primitive(name="MaxPoolWithIndicesBackward")
 def add_at_places(xp: Any, x: Any, places: Any, *, shape: Shape, rank: int) -> Any:
     """Zeros of a shape with x added at places in its planes."""
-    flat = xp.new_zeros(x, shape=(math.prod(shape),))
-    total = xp.index_add(flat, (across_planes(xp, places, shape, rank),), xp.reshape(x, (-1,)))
+    size = math.prod(shape)
+    total = xp.index_sum(xp.reshape(x, (-1,)), (across_planes(xp, places, shape, rank),), shape=(size,))
     return xp.reshape(total, shape)
 
 

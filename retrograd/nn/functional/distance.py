@@ -29,8 +29,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         raise RuntimeError(f"cosine_similarity: expected floats, got {x1.dtype} and {x2.dtype}; use x.float().")
     axis -= product.ndim
     lengths = [ops.vector_norm(x, ord=2, axis=axis, keepdims=True) for x in (x1, x2)]
-    units = [x / ops.clip(n, min=eps) for x, n in zip((x1, x2), lengths)]
+    units = [x / held_above(n, eps) for x, n in zip((x1, x2), lengths)]
     return ops.sum(units[0] * units[1], axis=axis)
+
+
+def held_above(length: Tensor, eps: float) -> Tensor:
+    """A length that is at least eps, and has the length's gradient below it too: that is PyTorch's rule."""
+    given = length.detach()
+    return length + (ops.clip(given, min=eps) - given)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:

@@ -54,7 +54,7 @@ def embedding_bag(
     """One row for every bag of indices: the sum, mean or largest of their rows of `weight`; zeros for an empty bag.
 
     input: (bags, length), or (indices,) with offsets (bags,), where each bag starts; with include_last_offset a last
-    offset follows, the number of indices. per_sample_weights, like input, multiplies the rows (mode "sum" alone).
+    offset follows, where the last bag ends. per_sample_weights, like input, multiplies the rows (mode "sum" alone).
     Indices equal to padding_idx are left out. The other arguments, and IndexError, are those of `embedding`; ValueError
     and RuntimeError for what does not fit together.
     """
@@ -65,14 +65,31 @@ def embedding_bag(
     check_range("embedding_bag", input, rows, RuntimeError)
     padding = None if padding_idx is None else row_of_padding(padding_idx, rows)
     starts = fixed_starts(input) if offsets is None else checked_starts(input, offsets)
-    if include_last_offset and offsets is not None:
-        starts = starts[:-1]  # as in PyTorch the last bag goes on to the end, whatever the last offset says
+    if include_last_offset and not len(starts):
+        raise RuntimeError("embedding_bag: include_last_offset needs at least 1 offset, got none.")
     if max_norm is not None:
         shorten(weight, input, max_norm, norm_type)
     flat = input.reshape(-1)
     if mode == "max":
-        return largest_of_bags(flat, weight, starts, padding)
-    found: Tensor = ops.embedding(weight, flat, padding=padding, by_frequency=scale_grad_by_freq)
+        out = largest_of_bags(flat, weight, starts, padding)
+    else:
+        out = total_of_bags(flat, weight, starts, padding, scale_grad_by_freq, per_sample_weights, mode == "mean")
+    if include_last_offset and offsets is not None:  # what is behind the last offset made a bag of its own
+        return out[:-1]
+    return out
+
+
+def total_of_bags(
+    flat: Tensor,
+    weight: Tensor,
+    starts: Any,
+    padding: int | None,
+    by_frequency: bool,
+    per_sample_weights: Tensor | None,
+    mean: bool,
+) -> Tensor:
+    """The sum of every bag's rows, or their mean."""
+    found: Tensor = ops.embedding(weight, flat, padding=padding, by_frequency=by_frequency)
     used = None if padding is None else (flat != padding).to(weight.dtype)
     if per_sample_weights is not None:
         found = found * per_sample_weights.reshape(-1, 1)
@@ -81,11 +98,10 @@ def embedding_bag(
     bags = bag_numbers(flat, starts)
     with weight.device:
         xp = namespace(weight)
-        nothing = xp.zeros((starts.shape[0], weight.shape[1]), dtype=weight.dtype)
-        out: Tensor = ops.index_add(make(nothing), found, index=(bags,))
-        if mode == "mean":
+        out: Tensor = ops.index_sum(found, index=(bags,), shape=(starts.shape[0], weight.shape[1]))
+        if mean:
             ones = xp.ones(flat.shape, dtype=weight.dtype) if used is None else used.array
-            sizes = xp.index_add(xp.zeros((starts.shape[0],), dtype=weight.dtype), (bags,), ones)
+            sizes = xp.index_sum(ones, (bags,), shape=(starts.shape[0],))
             out = out / make(xp.reshape(xp.maximum(sizes, 1), (-1, 1)))
     return out
 

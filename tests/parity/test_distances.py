@@ -1,4 +1,4 @@
-"""Distances of all pairs of rows against PyTorch."""
+"""Distances of all pairs of rows, and cosines of vectors, against PyTorch."""
 
 import numpy as np
 import pytest
@@ -32,3 +32,18 @@ def test_pdist_gives_pytorchs_distances_and_gradients(shape, p):
 )
 def test_a_mistake_raises_pytorchs_exception(action):
     assert_same_kind(*[raised_by(action, library) for library in (rg, torch)])
+
+
+@pytest.mark.parametrize("length", [1.0, 1e-7, 1e-8, 5e-9, 1e-9, 0.0])
+@pytest.mark.parametrize("eps", [1e-8, 0.5])
+def test_cosines_of_short_vectors_have_pytorchs_gradients(length, eps):
+    x, y = np.random.default_rng(1).normal(size=(2, 2, 3)) * length
+    results = []
+    for library in (rg, torch):
+        a, b = (library.asarray(v).requires_grad_() for v in (x, y))
+        out = library.nn.functional.cosine_similarity(a, b, eps=eps)
+        first = library.autograd.grad((out * library.asarray(np.array([1.0, 2.0]))).sum(), (a, b), create_graph=True)
+        second = library.autograd.grad(sum((g * g).sum() for g in first), (a, b)) if length else ()  # NaN at 0 in both
+        results.append([t.detach().numpy() for t in (out, *first, *second)])
+    for ours, theirs in zip(*results):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-14)
