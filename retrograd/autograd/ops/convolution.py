@@ -88,8 +88,12 @@ def laid_out(xp: Any, x: Any, groups: int, axes: Shape, windows: Windows, transp
         shape = [x.shape[0], len(moves), *x.shape[1:]]
         shape[axis] = length
         copies = xp.empty(tuple(shape), dtype=x.dtype)
+        rows = axis == -1 and len(windows.size) > 1 and windows.stride[-1] == 1 and length == x.shape[-1]
         for place, (target, source) in enumerate(moves):
-            put(xp, copies[:, place], axis, target, x[along(axis, x.ndim, source)])
+            if rows and target.stop:
+                put_rows(xp, copies[:, place], target, source, x)
+            else:
+                put(xp, copies[:, place], axis, target, x[along(axis, x.ndim, source)])
         x = copies
     points = -len(windows.size) - 1
     return xp.reshape(x, (groups, math.prod(x.shape[1:points]), math.prod(x.shape[points:])))
@@ -123,13 +127,31 @@ def moves_along(axis: int, windows: Windows, transposed: bool) -> tuple[list[tup
 
 def put(xp: Any, out: Any, axis: int, target: slice, part: Any) -> None:
     """Writes a part to a slice of an axis, and zeros to the rest of it."""
-    start, stop, length = target.start or 0, target.stop, out.shape[axis]
-    dense = target.step in (None, 1)
-    gaps = [slice(0, start if dense else length)] + ([slice(stop, length)] if dense else [])
-    for gap in gaps:
+    if target.step in (None, 1):
+        clear(xp, out, axis, target)
+    else:
+        xp.setitem(out, ..., 0)
+    xp.setitem(out[along(axis, out.ndim, target)], ..., part)
+
+
+def put_rows(xp: Any, out: Any, target: slice, source: slice, x: Any) -> None:
+    """Writes a slice of the last axis of x to one of `out`, which is as long, and zeros to the rest of it.
+
+    It moves all rows as one: what runs over into the next row is overwritten with the zeros. A run of memory is then as
+    long as an image, and not as a row.
+    """
+    long, wide = ((*a.shape[:-2], a.shape[-2] * a.shape[-1]) for a in (out, x))
+    shift = (target.start or 0) - (source.start or 0)
+    into, of = slice(max(shift, 0), long[-1] + min(shift, 0)), slice(max(-shift, 0), long[-1] - max(shift, 0))
+    xp.setitem(xp.reshape(out, long)[..., into], ..., xp.reshape(x, wide)[..., of])
+    clear(xp, out, -1, target)
+
+
+def clear(xp: Any, out: Any, axis: int, but: slice) -> None:
+    """Writes zeros before and behind a slice of an axis."""
+    for gap in (slice(0, but.start or 0), slice(but.stop, out.shape[axis])):
         if gap.start < gap.stop:
             xp.setitem(out[along(axis, out.ndim, gap)], ..., 0)
-    xp.setitem(out[along(axis, out.ndim, target)], ..., part)
 
 
 def by_group(xp: Any, x: Any, groups: int) -> Any:
@@ -167,9 +189,9 @@ def matrix_order(ndim: int, split: Split) -> Shape:
 
 
 def parts(xp: Any, samples: int, elements: int) -> Iterator[slice]:
-    """The batch in parts of which each needs about as much scratch memory as is fast, given the elements per sample."""
-    count = max(1, -(-samples * elements * 4 // xp.scratch_bytes))
-    size = max(1, -(-samples // count))
+    """The batch in equal parts that need as much scratch memory as is fast, given the elements per sample."""
+    most = max(1, xp.scratch_bytes // (4 * elements))
+    size = -(-samples // -(-samples // most)) if samples else 1
     return (slice(start, min(start + size, samples)) for start in range(0, samples, size))
 
 
@@ -194,13 +216,15 @@ def convolve(xp: Any, x: Any, weight: Any, bias: Any, windows: Windows, groups: 
     inputs, outputs = weight.shape[1], weight.shape[0] // groups
     split = split_of(windows, inputs, outputs, COPY, ADD)
     matrix = as_matrix(xp, weight, groups, split)
+    if bias is not None:
+        bias = xp.reshape(xp.astype(bias, dtype=x.dtype), (-1, *(1,) * len(windows.size)))
     out = xp.empty(shape, dtype=x.dtype)
     for part in parts(xp, shape[0], groups * scratch(windows, inputs, outputs, split)):
         columns = laid_out(xp, x[part], groups, split.gathered, windows, False)
         product = xp.reshape(xp.matmul(matrix, columns), places_of(split.scattered, windows, groups, outputs, split))
         collect(xp, by_group(xp, out[part], groups), product, split.scattered, windows, False)
-    if bias is not None:
-        xp.add_into(out, xp.reshape(xp.astype(bias, dtype=out.dtype), (-1, *(1,) * len(windows.size))))
+        if bias is not None:
+            xp.add_into(out[part], bias)
     return out if out.dtype == dtype else xp.astype(out, dtype=dtype)
 
 
