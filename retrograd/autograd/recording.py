@@ -117,8 +117,10 @@ def saving_lines(p: Primitive) -> list[str]:
             lines.append(f"node.{name} = {name}_a{unless and unless + 'None'}")
             lines.append(f"node.{name}_stamp = {name}._stamp{unless and unless + 'NEVER'}")
         elif name == "out":
-            lines.append("node.out = out_a")
-            lines.append(f"node.out_stamp = {'Latest(out)' if p.outputs else 'out._stamp'}")
+            lines.append(f"node.out = out_a{unless and unless + 'None'}")
+            lines.append(
+                f"node.out_stamp = {'Latest(out)' if p.outputs else 'out._stamp'}{unless and unless + 'NEVER'}"
+            )
         elif name in p.static or name in p.residuals:
             lines.append(f"node.{name} = {name}")
         else:

@@ -35,7 +35,7 @@ subtract = elementwise("subtract", x=lambda xp, g: g, y=lambda xp, g: -g, backwa
 subtract.primitive.scope["promote"] = promote_difference
 multiply = elementwise("multiply", x=lambda xp, g, y: g * y, y=lambda xp, g, x: g * x, backward="Mul")
 divide = elementwise(
-    "divide", x=lambda xp, g, y: g / y, y=lambda xp, g, y, out: -g * (out / y), backward="Div", floating=True
+    "divide", x=lambda xp, g, y: g / y, y=lambda xp, g, x, y: -g * (x / y / y), backward="Div", floating=True
 )
 negative = elementwise("negative", lambda xp, g: -g, backward="Neg")
 
