@@ -6,12 +6,24 @@ Along one axis a window is `size` elements that lie `dilation` apart; it moves b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from retrograd.autograd.tensor import Tensor
 
-__all__ = ["extent", "output_length", "per_axis", "sliding", "transposed_length"]
+__all__ = [
+    "Moves",
+    "Windows",
+    "extent",
+    "output_length",
+    "overlaps",
+    "per_axis",
+    "sliding",
+    "transposed_length",
+]
+
+Shape = tuple[int, ...]
 
 
 def per_axis(function: str, name: str, value: Any, rank: int, least: int = 1) -> tuple[int, ...]:
@@ -62,3 +74,38 @@ def sliding(xp: Any, x: Any, size: Sequence[int], stride: Sequence[int], dilatio
     axes = tuple(range(x.ndim - rank, x.ndim))
     view = xp.sliding_window_view(x, tuple(map(extent, size, dilation)), axes)
     return view[(..., *(slice(None, None, s) for s in stride), *(slice(None, None, d) for d in dilation))]
+
+
+Moves = list[tuple[slice, slice]]
+"""Along one axis: slices of the result, and the slices of the input that go there."""
+
+
+class Windows(NamedTuple):
+    """Windows over the last axes of an array: each field has a number per axis."""
+
+    lengths: Shape
+    """Of the axes."""
+    counts: Shape
+    """How many windows there are."""
+    size: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+
+    def axes(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Every axis, counted from the end, with its numbers."""
+        rank = len(self.size)
+        return zip(range(-rank, 0), zip(*self, strict=True))
+
+
+@functools.lru_cache(4096)
+def overlaps(length: int, count: int, size: int, stride: int, padding: int, dilation: int) -> Moves:
+    """For every offset in a window: the windows in which it falls on the input, and where it falls."""
+    found = []
+    for offset in range(-padding, size * dilation - padding, dilation):
+        first = max(0, -(offset // stride))
+        last = min(count - 1, (length - 1 - offset) // stride)
+        start = first * stride + offset
+        stop = last * stride + offset + 1
+        found.append((slice(first, last + 1), slice(start, stop, stride)) if last >= first else (slice(0), slice(0)))
+    return found

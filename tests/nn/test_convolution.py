@@ -9,7 +9,7 @@ import pytest
 import retrograd as rg
 from retrograd import nn
 from retrograd.autograd.ops.convolution import split_of
-from retrograd.autograd.ops.pooling import Windows
+from retrograd.autograd.windows import Windows
 from retrograd.backends import numpy_products
 from retrograd.nn import functional as F
 from tests.autograd.factory import each, function

@@ -23,10 +23,10 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from retrograd.autograd.ops.pooling import Windows, overlaps
 from retrograd.autograd.ops.shape import along
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.view import apply
+from retrograd.autograd.windows import Windows, overlaps
 
 Shape = tuple[int, ...]
 

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from retrograd.autograd.ops.convolution import by_group, collect, laid_out
-from retrograd.autograd.ops.pooling import Windows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.view import apply
+from retrograd.autograd.windows import Windows
 
 
 @primitive(name="Im2Col")

@@ -8,51 +8,16 @@ leaves the windows concerned out.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from retrograd.autograd.ops.shape import along
 from retrograd.autograd.primitive import nondifferentiable, primitive
 from retrograd.autograd.view import apply
+from retrograd.autograd.windows import Moves, Windows, overlaps
 
 Shape = tuple[int, ...]
-
-Moves = list[tuple[slice, slice]]
-"""Along one axis: slices of the result, and the slices of the input that go there."""
-
-
-class Windows(NamedTuple):
-    """Windows over the last axes of an array: each field has a number per axis."""
-
-    lengths: Shape
-    """Of the axes."""
-    counts: Shape
-    """How many windows there are."""
-    size: Shape
-    stride: Shape
-    padding: Shape
-    dilation: Shape
-
-    def axes(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Every axis, counted from the end, with its numbers."""
-        rank = len(self.size)
-        return zip(range(-rank, 0), zip(*self, strict=True))
-
-
-@functools.lru_cache(4096)
-def overlaps(length: int, count: int, size: int, stride: int, padding: int, dilation: int) -> Moves:
-    """For every offset in a window: the windows in which it falls on the input, and where it falls."""
-    found = []
-    for offset in range(-padding, size * dilation - padding, dilation):
-        first = max(0, -(offset // stride))
-        last = min(count - 1, (length - 1 - offset) // stride)
-        start = first * stride + offset
-        stop = last * stride + offset + 1
-        found.append((slice(first, last + 1), slice(start, stop, stride)) if last >= first else (slice(0), slice(0)))
-    return found
 
 
 def flat_places(xp: Any, lengths: Shape, counts: Shape, steps: Shape, starts: Shape) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from retrograd.autograd import ops
-from retrograd.autograd.ops.pooling import Windows
 from retrograd.autograd.ops.resampling import Taps
 from retrograd.autograd.tensor import Tensor, make, namespace
+from retrograd.autograd.windows import Windows
 from retrograd.nn.functional.pooling import mean_over, of_rank
 
 __all__ = [

@@ -11,9 +11,8 @@ import functools
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.ops.pooling import Windows
 from retrograd.autograd.tensor import Tensor
-from retrograd.autograd.windows import extent, output_length, per_axis, transposed_length
+from retrograd.autograd.windows import Windows, extent, output_length, per_axis, transposed_length
 from retrograd.nn.functional.pooling import of_rank
 
 __all__ = [

@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.ops.pooling import Windows
 from retrograd.autograd.tensor import Tensor
-from retrograd.autograd.windows import output_length, per_axis
+from retrograd.autograd.windows import Windows, output_length, per_axis
 
 __all__ = ["fold", "unfold"]
 

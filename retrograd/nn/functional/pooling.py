@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from retrograd.autograd import ops
-from retrograd.autograd.ops.pooling import Windows
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.autograd.windows import extent, output_length, per_axis
+from retrograd.autograd.windows import Windows, extent, output_length, per_axis
 from retrograd.backends import flags
 
 __all__ = [
