@@ -46,7 +46,7 @@ def curves(
     figure = _figure(figsize=(4.5 * len(panels), 3.2))
     for axes, (quantity, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         for name, values in lines.items():
-            axes.plot(range(1, len(values) + 1), values, marker=".", label=name)
+            axes.plot(range(1, len(values) + 1), values, marker="." if len(values) <= 50 else "", label=name)
         axes.set(xlabel="epoch", ylabel=quantity.replace("_", " "), yscale="log" if log else "linear")
         if best_epoch is not None:
             axes.axvline(best_epoch + 1, color="gray", linestyle="--", linewidth=1, label="best epoch")

@@ -141,7 +141,8 @@ def _values(model: Model, grid: NDArray[Any]) -> NDArray[Any]:
 
 
 def _draw_two_classes(axes: Axes, x: Any, y: Any, values: NDArray[Any], threshold: float) -> None:
-    reach = np.abs(values - threshold).max() or 1.0
+    probable = threshold == 0.5 and values.min() >= 0 and values.max() <= 1
+    reach = 0.5 if probable else np.abs(values - threshold).max() or 1.0
     axes.pcolormesh(
         x, y, values, cmap=SIGNED, vmin=threshold - reach, vmax=threshold + reach, alpha=0.6, rasterized=True
     )

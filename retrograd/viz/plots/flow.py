@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrograd.nn import Module
 from retrograd.viz.plots.canvas import Path, figure_of, finished, host, new_figure
@@ -23,7 +24,7 @@ def gradient_flow(
     """Mean sizes of the gradients of the weights, from the input (left) to the output, a line for each model.
 
     Weights are the parameters with at least two axes. The band reaches from the 10th to the 90th percentile of the
-    sizes. The scale is logarithmic; gradients of exactly 0 leave a gap.
+    sizes that are not 0. The scale is logarithmic; a layer whose gradients are all 0 leaves a gap.
     models: models by name, after `backward()`.
     Raises ValueError for a model whose weights have no gradients, ImportError without matplotlib.
 
@@ -40,17 +41,19 @@ def gradient_flow(
         if not sizes:
             raise ValueError(f"gradient_flow: no weight of {name!r} has a gradient; call backward() before.")
         depth = np.arange(1, len(sizes) + 1)
-        mean, low, high = (
-            np.array([value if value > 0 else np.nan for value in values])
-            for values in (
-                [s.mean() for s in sizes],
-                [np.quantile(s, 0.1) for s in sizes],
-                [np.quantile(s, 0.9) for s in sizes],
-            )
-        )
+        mean, low, high = np.array([_spread(size) for size in sizes]).T
         (line,) = axes.plot(depth, mean, marker=".", label=name)
         axes.fill_between(depth, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.set(xlabel="layer with weights, from the input", ylabel="|gradient|", yscale="log", title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return finished(figure_of(axes), path)
+
+
+def _spread(sizes: NDArray[Any]) -> tuple[float, float, float]:
+    """The mean, and the 10th and 90th percentiles of what is not 0; NaN where all is."""
+    some = sizes[sizes > 0]
+    if not some.size:
+        return np.nan, np.nan, np.nan
+    low, high = np.quantile(some, [0.1, 0.9])
+    return float(sizes.mean()), float(low), float(high)
