@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Segmentation", "strewn"]
 
-TRAINING, TEST = 4000, 500
+TRAINING, TEST = 2000, 200
 """How many canvases there are."""
 INK = 0.3
 """Pixels above it belong to the class of their image."""
@@ -32,7 +32,7 @@ class Segmentation(Recipe):
     Class 0 is the background, class c + 1 the images of label c.
     """
 
-    PLAN = Plan(epochs=4, batch_size=16, lr=2e-3)
+    PLAN = Plan(epochs=4, batch_size=10, lr=5e-3)
     MEASURE = Measure("test_mean_iou", ".3f")
 
     @classmethod
