@@ -1,5 +1,5 @@
 """`rg.utils`: what PyTorch keeps under torch.utils."""
 
-from retrograd.utils import checkpoint
+from retrograd.utils import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]
