@@ -1,6 +1,6 @@
 """Neural networks: Module and Parameter, layers, losses, initialisers. `nn.functional` has the functions alone."""
 
-from retrograd.nn import functional, init, utils
+from retrograd.nn import functional, init, modules, utils
 from retrograd.nn.activations import (
     CELU,
     ELU,
@@ -126,6 +126,7 @@ from retrograd.nn.normalization import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
+    CrossMapLRN2d,
     GroupNorm,
     InstanceNorm1d,
     InstanceNorm2d,
@@ -152,6 +153,7 @@ from retrograd.nn.padding import (
     ZeroPad3d,
 )
 from retrograd.nn.parameter import (
+    Buffer,
     Parameter,
 )
 from retrograd.nn.pooling import (
@@ -228,6 +230,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "Buffer",
     "CELU",
     "CTCLoss",
     "ChannelShuffle",
@@ -246,6 +249,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "CrossMapLRN2d",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -377,5 +381,6 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "modules",
     "utils",
 ]

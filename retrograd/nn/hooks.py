@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,30 @@ from retrograd.autograd.tensor import Tensor, make
 if TYPE_CHECKING:
     from retrograd.nn.module import Module
 
-__all__ = ["Hooked", "ModuleHooks"]
+__all__ = ["EVERY", "REGISTRATIONS", "Hooked", "ModuleHooks"]
 
 Grads = tuple[Tensor | None, ...]
+
+EVERY: list[tuple[str, Any]] = []
+"""Hooks of all modules at once, with their kind: an attribute of ModuleHooks. They are called before a module's own."""
+
+REGISTRATIONS: list[tuple[str, Callable[..., Any]]] = []
+"""Hooks that see every "parameter", "buffer" or "module" that any module takes in."""
+
+
+def of_all(hooks: list[tuple[str, Any]], kind: str) -> list[Any]:
+    """The entries of a kind among the hooks of all modules."""
+    return [entry for name, entry in hooks if name == kind]
+
+
+def announced(module: Module, kind: str, name: str, value: Any) -> Any:
+    """What a module takes in under a name, after the hooks that may replace it; not a parameter that is left out."""
+    if kind == "parameter" and value is None:
+        return None
+    for hook in of_all(REGISTRATIONS, kind):
+        changed = hook(module, name, value)
+        value = value if changed is None else changed
+    return value
 
 
 class ModuleHooks:
@@ -34,29 +56,35 @@ class ModuleHooks:
         return RemovableHandle(hooks, entry)
 
     def call(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """`module.forward` with every hook around it."""
-        failed = True
+        """`module.forward` with every hook around it, those of all modules first."""
+        called: list[int] = []
         result = None
         try:
-            for hook, with_kwargs in list(self.before):
+            for hook, with_kwargs in [*of_all(EVERY, "before"), *self.before]:
                 args, kwargs = run_before(hook, with_kwargs, module, args, kwargs)
-            watch = (
-                BackwardWatch(self, module) if (self.before_backward or self.after_backward) and state.grad else None
-            )
+            watch = self.watch(module)
             if watch is not None:
                 args = watch.inputs(args)
             result = module.forward(*args, **kwargs)
-            for hook, with_kwargs, _ in list(self.after):
-                result = run_after(hook, with_kwargs, module, args, kwargs, result)
-            if watch is not None:
-                result = watch.outputs(result)
-            failed = False
-            return result
-        finally:
-            if failed:
-                for hook, with_kwargs, always in list(self.after):
-                    if always:
-                        run_after(hook, with_kwargs, module, args, kwargs, result)
+            for entry in [*of_all(EVERY, "after"), *self.after]:
+                called.append(id(entry))
+                result = run_after(entry[0], entry[1], module, args, kwargs, result)
+            return result if watch is None else watch.outputs(result)
+        except Exception:
+            for hook, with_kwargs, always in [e for e in [*of_all(EVERY, "after"), *self.after] if id(e) not in called]:
+                if always:
+                    result = run_after_failure(hook, with_kwargs, module, args, kwargs, result)
+            raise
+
+    def watch(self, module: Module) -> BackwardWatch | None:
+        """What watches the backward of one call, if a hook wants it and there will be one."""
+        before = [*of_all(EVERY, "before_backward"), *self.before_backward]
+        after = [*of_all(EVERY, "after_backward"), *self.after_backward]
+        return BackwardWatch(module, before, after) if (before or after) and state.grad else None
+
+
+NONE = ModuleHooks()
+"""Of a module that has none of its own."""
 
 
 class Hooked:
@@ -132,6 +160,19 @@ def run_after(
     return result if changed is None else changed
 
 
+def run_after_failure(
+    hook: Any, with_kwargs: bool, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+) -> Any:
+    """A forward hook that is always called, after something was raised: what it raises itself becomes a warning."""
+    try:
+        return run_after(hook, with_kwargs, module, args, kwargs, result)
+    except Exception as error:
+        warnings.warn(
+            f"a forward hook with always_call=True raised in its turn, which is silenced: {error}", stacklevel=3
+        )
+        return result
+
+
 @primitive(name="BackwardHook", outputs=True)
 def gate(xp: Any, *arrays: Any, call: Callable[[Sequence[Any]], Sequence[Any]]) -> Any:
     """The arrays themselves; backward hands all their cotangents to `call` at once."""
@@ -144,8 +185,10 @@ gate.vjp(lambda xp, g, call: call(g))
 class BackwardWatch:
     """One call of a module whose backward is watched: a gate before it, and a gate after it."""
 
-    def __init__(self, hooks: ModuleHooks, module: Module) -> None:
-        self.hooks, self.module = hooks, module
+    def __init__(
+        self, module: Module, before: Sequence[Callable[..., Any]], after: Sequence[Callable[..., Any]]
+    ) -> None:
+        self.module, self.before, self.after = module, before, after
         self.count = 0
         self.places: list[int] = []
         self.grad_output: Grads = ()
@@ -170,18 +213,18 @@ class BackwardWatch:
     def arrive(self, g: Sequence[Any], places: list[int], count: int) -> Sequence[Any]:
         """The cotangents of the outputs come by."""
         grads = spread(g, places, count)
-        for hook in list(self.hooks.before_backward):
+        for hook in self.before:
             grads = substitute(hook(self.module, grads), grads)
         self.grad_output = grads
         if not self.places:
-            for hook in list(self.hooks.after_backward):
+            for hook in self.after:
                 hook(self.module, (None,) * self.count, grads)
         return unwrapped(grads, places, g)
 
     def leave(self, g: Sequence[Any]) -> Sequence[Any]:
         """The cotangents of the inputs come by."""
         grads = spread(g, self.places, self.count)
-        for hook in list(self.hooks.after_backward):
+        for hook in self.after:
             grads = substitute(hook(self.module, grads, self.grad_output), grads)
         return unwrapped(grads, self.places, g)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from retrograd.autograd.methods.creation import empty_like
 from retrograd.autograd.tensor import Tensor
-from retrograd.nn.hooks import Hooked
-from retrograd.nn.parameter import Parameter
+from retrograd.nn.hooks import EVERY, NONE, REGISTRATIONS, Hooked, announced
+from retrograd.nn.parameter import Buffer, Parameter
 from retrograd.nn.state import Stateful
 
 __all__ = ["Module"]
@@ -51,9 +51,9 @@ class Module(Stateful, Hooked):
         raise NotImplementedError(f"{type(self).__name__} defines no forward(), which a call of the module runs.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None:
+        if self._hooks is None and not EVERY:
             return self.forward(*args, **kwargs)
-        return self._hooks.call(self, args, kwargs)
+        return (self._hooks or NONE).call(self, args, kwargs)
 
     # ---- attributes
 
@@ -65,13 +65,20 @@ class Module(Stateful, Hooked):
         registered = vars(self).get("_registered")
         kind = "parameter" if isinstance(value, Parameter) else "module" if isinstance(value, Module) else None
         if registered is None:
-            if kind:
+            if kind or isinstance(value, Buffer):
+                kind = kind or "buffer"
                 raise AttributeError(f"cannot assign {kind}s before Module.__init__() call")
         elif kind:
             self._place(name, kind)
         elif name in registered:
-            refuse(registered[name], name, value)
-        object.__setattr__(self, name, value)
+            kind = registered[name]
+            refuse(kind, name, value)
+            if isinstance(value, Buffer):
+                (self._transient.discard if value.persistent else self._transient.add)(name)
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
+            return
+        object.__setattr__(self, name, announced(self, kind, name, value) if kind and REGISTRATIONS else value)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -111,6 +118,7 @@ class Module(Stateful, Hooked):
             raise KeyError(f'{kind} name can\'t contain "." and can\'t be empty string "", got {name!r}')
         if hasattr(self, name) and self._registered.get(name) != kind:
             raise KeyError(f"attribute '{name}' already exists")
+        value = announced(self, kind, name, value)
         self._place(name, kind)
         object.__setattr__(self, name, value)
 

@@ -12,6 +12,7 @@ from retrograd.autograd.methods.creation import ones, tensor, zeros
 from retrograd.autograd.tensor import Tensor
 from retrograd.nn import functional as F
 from retrograd.nn import init
+from retrograd.nn.functional.normalization import cross_map_norm
 from retrograd.nn.module import Module
 from retrograd.nn.parameter import blank
 
@@ -347,6 +348,21 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """Torch 7's local response normalization of (batch, channels, height, width), with PyTorch's values.
+
+    x/(k + alpha/size · the sum of x² over the nearest channels, `(size + 1)//2 − 1` on each side)^beta. As in PyTorch,
+    whose running sum never lets go of it, the first channel counts for every other. The gradient is the derivative of
+    these values. Raises ValueError unless the input has 4 dimensions. `LocalResponseNorm` is the usual choice.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return cross_map_norm(input, self.size, self.alpha, self.beta, self.k)
 
 
 def start(weight: Tensor | None, bias: Tensor | None) -> None:

@@ -176,6 +176,21 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     return input / (total * (alpha / size) + k) ** beta
 
 
+def cross_map_norm(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """`nn.CrossMapLRN2d`, the sums over channels by one product of matrices."""
+    if input.ndim != 4:
+        raise ValueError(f"CrossMapLRN2d: expected input of 4 dimensions, got {input.shape}.")
+    batch, channels, height, width = input.shape
+    xp = namespace(input)
+    with input.device:
+        place = xp.arange(channels)
+    near = xp.abs(place[:, None] - place) < int((size - 1) / 2 + 1)
+    counted = make(xp.astype(near | (place == 0), input.dtype))
+    square = ops.reshape(input * input, shape=(batch, channels, height * width))
+    total = ops.reshape(counted @ square, shape=input.shape)
+    return input * (total * (alpha / size) + k) ** -beta
+
+
 def shifted(x: Tensor, by: int) -> Tensor:
     """x[:, c + by], 0 where there is no such channel."""
     nothing = ops.new_zeros(x, shape=(x.shape[0], abs(by), *x.shape[2:]))

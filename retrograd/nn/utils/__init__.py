@@ -1,7 +1,7 @@
 """What one does to a model's parameters: clip gradients, measure them, parametrize weights, fuse layers."""
 
-from retrograd.nn.utils import parametrizations, parametrize, rnn, stateless
-from retrograd.nn.utils.clip import (
+from retrograd.nn.utils import parametrizations, parametrize, prune, rnn, stateless
+from retrograd.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
     clip_grad_value_,
@@ -9,6 +9,7 @@ from retrograd.nn.utils.clip import (
     get_total_norm,
     grad_norms,
 )
+from retrograd.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
 from retrograd.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -16,7 +17,6 @@ from retrograd.nn.utils.fusion import (
     fuse_linear_bn_weights,
 )
 from retrograd.nn.utils.skipping import skip_init
-from retrograd.nn.utils.vector import parameters_to_vector, vector_to_parameters
 from retrograd.nn.utils.weight_hooks import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
