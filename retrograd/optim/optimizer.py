@@ -139,9 +139,7 @@ class Optimizer(Hooked):
                 if set_to_none:
                     del param._grad
                 else:
-                    param._grad = grad.detach()
-                    param._grad.array.fill(0)
-                    stamp([param], "zero_grad")
+                    param._grad = grad.detach().zero_()
 
     # ---- saving
 

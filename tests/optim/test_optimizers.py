@@ -92,6 +92,17 @@ def test_zero_grad_removes_or_zeroes():
     assert weight.grad is None
 
 
+def test_gradients_may_be_zeroed_between_the_forward_and_the_backward_pass():
+    weight = nn.Parameter(rg.ones(2))
+    optimizer = SGD([weight], lr=0.5)
+    for _ in range(2):
+        loss = (weight * weight).sum()
+        optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        optimizer.step()
+    assert weight.tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("optimizer", [SGD, Adam, AdamW])
 @pytest.mark.parametrize("option", ["foreach", "differentiable", "fused", "capturable"])
 def test_options_that_are_not_supported_are_refused(optimizer, option):
