@@ -55,6 +55,41 @@ def _sgd(parameters: FlatParameters, settings: SGD) -> Callable[[], None]:
     return heavy_ball if momentum else plain
 
 
+def adamw(
+    parameters: FlatParameters, lr: float, beta1: float, beta2: float, eps: float, decay: float
+) -> Callable[[], None]:
+    """Loshchilov & Hutter 2019, algorithm 2; it leaves the gradient as it is, in blocks that stay in the cache."""
+    values, gradient = parameters.flat, parameters.flat_gradient
+    first, second = np.zeros_like(values), np.zeros_like(values)
+    block = 1 << 14
+    scratch = np.empty(block, values.dtype)
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        root = (1 - beta2**steps) ** 0.5
+        for start in range(0, values.size, block):
+            part = slice(start, start + block)
+            p, g, m, v = values[part], gradient[part], first[part], second[part]
+            t = scratch[: p.size]
+            np.multiply(p, 1 - lr * decay, out=p)
+            np.multiply(m, beta1, out=m)
+            np.multiply(g, 1 - beta1, out=t)
+            np.add(m, t, out=m)
+            np.multiply(g, g, out=t)
+            np.multiply(t, 1 - beta2, out=t)
+            np.multiply(v, beta2, out=v)
+            np.add(v, t, out=v)
+            np.sqrt(v, out=t)
+            np.add(t, eps * root, out=t)
+            np.divide(m, t, out=t)
+            np.multiply(t, lr * root / (1 - beta1**steps), out=t)
+            np.subtract(p, t, out=p)
+
+    return step
+
+
 def _adam(parameters: FlatParameters, settings: Adam) -> Callable[[], None]:
     """Kingma & Ba 2015, algorithm 1, its two divisions by the bias corrections folded into the scalars (section 2)."""
     values, gradient = parameters.flat, parameters.flat_gradient

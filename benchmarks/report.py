@@ -1,14 +1,14 @@
-"""From timings to tables and a plot.
+"""From timings to tables.
 
 Results are one dictionary, as run.py writes it to JSON: `machine`, `settings`, `libraries` (name → title, version),
 `left_out` (name → reason), and two groups of measurements, `workloads` and `operations`: row → `title`, `seconds`
-(library → one median step time per round) and `absent` (library → reason).
+(library → one median step time per round), `absent` (library → reason) and, of a workload, `memory` (library →
+bytes resident `before` it and at its `peak`). `growth`: curve → `title` and `points` (size → such a row).
 """
 
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 Results = dict[str, Any]
@@ -17,6 +17,7 @@ Row = dict[str, Any]
 REFERENCES = ("torch", "numpy")
 ABSENT = "—"  # does not apply
 FAILED = "FAILED"  # applies, but raised
+MEMORY = "peak memory, MiB (with the library itself)"
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,12 @@ def ratio(row: Row, library: str, reference: str) -> Spread | None:
 
 def microseconds(seconds: float) -> str:
     """Write a time in µs with three significant digits."""
-    value = seconds * 1e6
-    decimals = 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:,.{decimals}f}"
+    return three_digits(seconds * 1e6)
+
+
+def three_digits(value: float) -> str:
+    """Write a number with three significant digits, or without decimals."""
+    return f"{value:,.{3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def markdown(results: Results) -> str:
@@ -55,6 +59,10 @@ def markdown(results: Results) -> str:
         parts += ["## Training steps", "", _how_workloads_were_timed(results), ""]
         for row in results["workloads"].values():
             parts += [f"### {row['title']}", "", *_markdown_table(*workload_table(results, row)), ""]
+    if results["growth"]:
+        parts += ["## Growth, µs per step", ""]
+        for curve in results["growth"].values():
+            parts += [f"### {curve['title']}", "", *_markdown_table(*growth_table(results, curve)), ""]
     if results["operations"]:
         parts += ["## Single operations, µs", "", OPERATIONS_NOTE, ""]
         parts += [*_markdown_table(*operations_table(results)), ""]
@@ -66,6 +74,8 @@ def terminal(results: Results) -> str:
     parts = [*(line.removeprefix("- ") for line in _machine_lines(results)), ""]
     for row in results["workloads"].values():
         parts += [row["title"], *_aligned_table(*workload_table(results, row)), ""]
+    for curve in results["growth"].values():
+        parts += [f"{curve['title']}, µs per step", *_aligned_table(*growth_table(results, curve)), ""]
     if results["operations"]:
         parts += ["single operations, µs", *_aligned_table(*operations_table(results)), ""]
     return "\n".join(parts)
@@ -83,15 +93,38 @@ def workload_table(results: Results, row: Row) -> tuple[list[str], list[list[str
     references = [name for name in REFERENCES if name in results["libraries"]]
     header = ["library", "µs per step", "min–max"]
     header += [f"÷ {results['libraries'][name]['title']} (min–max)" for name in references]
+    measured = row.get("memory", {})
+    header += [MEMORY] if measured else []
     lines = []
     for name in sorted(row["seconds"], key=lambda name: statistics.median(row["seconds"][name])):
         times = spread(row["seconds"][name])
         line = [results["libraries"][name]["title"], microseconds(times.median)]
         line.append(f"{microseconds(times.lowest)}–{microseconds(times.highest)}")
-        lines.append(line + [_ratio_cell(ratio(row, name, reference)) for reference in references])
+        line += [_ratio_cell(ratio(row, name, reference)) for reference in references]
+        lines.append(line + ([memory_cell(measured.get(name))] if measured else []))
     for name, reason in row["absent"].items():
-        lines.append([results["libraries"][name]["title"], ABSENT, reason] + [ABSENT] * len(references))
+        lines.append([results["libraries"][name]["title"], ABSENT, reason] + [ABSENT] * (len(header) - 3))
     return header, lines
+
+
+def growth_table(results: Results, curve: Row) -> tuple[list[str], list[list[str]]]:
+    """Return header and lines: a size each, one column of median times per library, and the ratio to PyTorch."""
+    points = curve["points"]
+    names = [name for name in results["libraries"] if any(name in row["seconds"] for row in points.values())]
+    compared = "torch" in names
+    lines = []
+    for size, row in points.items():
+        line = [f"n = {size}", *(_operation_cell(row, name) for name in names)]
+        lines.append(line + ([_ratio_cell(ratio(row, "retrograd", "torch"))] if compared else []))
+    header = ["", *(results["libraries"][name]["title"] for name in names)]
+    return header + (["retrograd ÷ PyTorch"] if compared else []), lines
+
+
+def memory_cell(measured: dict[str, int] | None) -> str:
+    """Write by how much memory grew, and the whole at its peak, in MiB."""
+    if measured is None:
+        return ABSENT
+    return f"{(measured['peak'] - measured['before']) / 2**20:.1f} ({measured['peak'] / 2**20:.0f})"
 
 
 def operations_table(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -133,7 +166,8 @@ def _how_workloads_were_timed(results: Results) -> str:
     return (
         f"Medians of {settings['rounds']} rounds; in each round every library ran in turn, in a process of its own, "
         f"for at least {settings['seconds']:g} s. Ratios are taken round by round: below 1 is faster. "
-        f"`{settings['command']}`"
+        f"Memory is what a workload adds to a fresh process after the import and one small step "
+        f"({settings['memory']}). `{settings['command']}`"
     )
 
 
@@ -151,76 +185,3 @@ def _pad(cells: list[str], widths: list[int]) -> Iterable[str]:
     yield cells[0].ljust(widths[0])
     for cell, width in zip(cells[1:], widths[1:], strict=True):
         yield cell.rjust(width)
-
-
-def plot(results: Results, path: Path) -> None:
-    """Draw ratios to the reference per workload and times per operation; needs matplotlib."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    groups = [(name, draw) for name, draw in (("workloads", _draw_workloads), ("operations", _draw_operations))]
-    groups = [(name, draw) for name, draw in groups if results[name]]
-    heights = [1.0 if name == "workloads" else 1.6 for name, _ in groups]
-    figure, axes = pyplot.subplots(
-        len(groups), figsize=(11, 4.5 * sum(heights)), height_ratios=heights, squeeze=False, layout="constrained"
-    )
-    for (_, draw), axis in zip(groups, axes[:, 0], strict=True):
-        draw(results, axis)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
-
-
-def _draw_workloads(results: Results, axis: Any) -> None:
-    rows = results["workloads"]
-    reference = next(name for name in (*REFERENCES, *results["libraries"]) if name in results["libraries"])
-    names = [name for name in results["libraries"] if name != reference]
-    width = 0.8 / max(len(names), 1)
-    for place, name in enumerate(names):
-        found = [(index, ratio(row, name, reference)) for index, row in enumerate(rows.values())]
-        bars = [(index + (place + 0.5) * width - 0.4, value) for index, value in found if value is not None]
-        medians = [value.median for _, value in bars]
-        below = [value.median - value.lowest for _, value in bars]
-        above = [value.highest - value.median for _, value in bars]
-        axis.bar(
-            [position for position, _ in bars],
-            [median - 1 for median in medians],
-            width,
-            bottom=1,
-            yerr=(below, above),
-            capsize=2,
-            label=results["libraries"][name]["title"],
-            color=_colour(results, name),
-        )
-    axis.axhline(1, color="black", linewidth=1)
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.set_xticks(range(len(rows)), [row["title"].replace(", ", "\n") for row in rows.values()])
-    axis.set_ylabel(f"time of a step ÷ {results['libraries'][reference]['title']}")
-    axis.set_title("Training steps: below the line is faster; bars are medians, whiskers all rounds")
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
-
-
-def _draw_operations(results: Results, axis: Any) -> None:
-    rows = results["operations"]
-    for name in results["libraries"]:
-        points = [
-            (statistics.median(row["seconds"][name]) * 1e6, place)
-            for place, row in enumerate(rows.values())
-            if name in row["seconds"]
-        ]
-        if points:
-            title = results["libraries"][name]["title"]
-            axis.plot(*zip(*points, strict=True), "o", markersize=5, label=title, color=_colour(results, name))
-    axis.set_xscale("log")
-    axis.set_yticks(range(len(rows)), [row["title"] for row in rows.values()], fontsize="x-small")
-    axis.invert_yaxis()
-    axis.grid(axis="y", alpha=0.3)
-    axis.set_xlabel("µs per call")
-    axis.set_title("Single operations")
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
-
-
-def _colour(results: Results, name: str) -> str:
-    return f"C{list(results['libraries']).index(name)}"

@@ -1,10 +1,11 @@
-"""Time retrograd beside other libraries and write a table, a plot and JSON.
+"""Time retrograd beside other libraries and write tables, plots and JSON.
 
-    python benchmarks/run.py --against torch,jax,autograd,mygrad,numpy
-    python benchmarks/run.py --against numpy --workloads circle,mlp --rounds 3
+    python benchmarks/run.py --against torch,jax,autograd,mygrad,numpy --threads 1,2
+    python benchmarks/run.py --against torch --workloads circle,mlp --quick
 
 Each library runs in a process of its own, kept for the whole run and held to --threads threads; rounds go through the
 libraries in turn, A B C A B C, so that a drift of the machine hits all alike. Python's garbage collector stays on.
+Peak memory is taken in a fresh process for every library and workload.
 """
 
 import argparse
@@ -19,14 +20,17 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # this file's own folder holds modules that must not be found as top-level names
 
-from benchmarks import machine, report
+from benchmarks import machine, memory, plot, report, summary
 from benchmarks.libraries import LIBRARIES
-from benchmarks.workloads import OPERATIONS, WORKLOADS
+from benchmarks.workloads import GROWTH, OPERATIONS, WORKLOADS
 
 SUBJECT = "retrograd"
-OPERATIONS_WORKLOAD = "operations"
+OPERATIONS_WORKLOAD, GROWTH_WORKLOAD = "operations", "growth"
 WORKLOAD_SECONDS = 0.3
+GROWTH_SECONDS = 0.1
 OPERATION_SECONDS = 0.05
+QUICK = 10  # how many times shorter a quick run measures
+QUICK_ROUNDS = 2
 
 Json = dict[str, Any]
 
@@ -102,9 +106,21 @@ def measure(workers: list[Worker], name: str, title: str, rounds: int, seconds: 
     return {"title": title, "seconds": {n: t for n, t in times.items() if n not in absent}, "absent": absent}
 
 
-def run(options: argparse.Namespace) -> Json:
-    """Measure everything that was asked for and return the results."""
-    workers, left_out = start(options.libraries, options.threads)
+def measure_memory(names: list[str], threads: int, workload: str) -> Json:
+    """Return the memory before and at its peak in every library that has the workload, each in a process of its own."""
+    found: Json = {}
+    for name in names:
+        worker = Worker(name, threads)
+        answer = worker.ask(do="memory", workload=workload)
+        worker.close()
+        if "peak" in answer:
+            found[name] = answer
+    return found
+
+
+def run(options: argparse.Namespace, threads: int) -> Json:
+    """Measure everything that was asked for with so many threads and return the results."""
+    workers, left_out = start(options.libraries, threads)
     for name, reason in left_out.items():
         print(f"left out: {name} ({reason})", file=sys.stderr)
     if SUBJECT in left_out:
@@ -112,26 +128,41 @@ def run(options: argparse.Namespace) -> Json:
             worker.close()
         raise SystemExit(f"{SUBJECT} {left_out[SUBJECT]}; nothing to compare. Try: pip install -e .")
     results: Json = {
-        "machine": machine.describe(options.threads),
-        "settings": {"rounds": options.rounds, "seconds": WORKLOAD_SECONDS, "command": command(options)},
+        "machine": machine.describe(threads),
+        "settings": {
+            "rounds": options.rounds,
+            "seconds": WORKLOAD_SECONDS / options.shorter,
+            "memory": memory.SOURCE,
+            "command": command(options),
+        },
         "libraries": {
             worker.name: {"title": LIBRARIES[worker.name].title, "version": worker.greeting["version"]}
             for worker in workers
         },
         "left_out": left_out,
         "workloads": {},
+        "growth": {},
         "operations": {},
     }
+
+    def timed(name: str, title: str, seconds: float) -> Json:
+        print(title, file=sys.stderr)
+        return measure(workers, name, title, options.rounds, seconds / options.shorter)
+
     try:
         for name in options.workloads:
             if name == OPERATIONS_WORKLOAD:
-                for row in (f"{key} {way}" for key in OPERATIONS for way in ("forward", "forward+backward")):
-                    print(row, file=sys.stderr)
-                    results["operations"][row] = measure(workers, row, row, options.rounds, OPERATION_SECONDS)
+                rows = [f"{key} {way}" for key in OPERATIONS for way in ("forward", "forward+backward")]
+                results["operations"] = {row: timed(row, row, OPERATION_SECONDS) for row in rows}
+            elif name == GROWTH_WORKLOAD:
+                for key, curve in GROWTH.items():
+                    points = {n: timed(w.name, f"{curve.title}: {n}", GROWTH_SECONDS) for n, w in curve.points.items()}
+                    results["growth"][key] = {"title": curve.title, "points": points}
             else:
-                title = WORKLOADS[name].title
-                print(title, file=sys.stderr)
-                results["workloads"][name] = measure(workers, name, title, options.rounds, WORKLOAD_SECONDS)
+                row = timed(name, WORKLOADS[name].title, WORKLOAD_SECONDS)
+                if options.memory:
+                    row["memory"] = measure_memory(list(row["seconds"]), threads, name)
+                results["workloads"][name] = row
     finally:
         for worker in workers:
             worker.close()
@@ -145,17 +176,18 @@ def write(results: Json, folder: Path) -> None:
     (folder / f"{stem}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / f"{stem}.md").write_text(report.markdown(results), encoding="utf-8")
     try:
-        report.plot(results, folder / f"{stem}.png")
+        plot.plot(results, folder / f"{stem}.png")
     except ModuleNotFoundError as error:
         print(f"no plot: {error.name} is not installed", file=sys.stderr)
 
 
 def failures(results: Json) -> list[str]:
     """Return a line for every cell that failed; a combination that does not apply is no failure."""
+    rows = [*results["workloads"].values(), *results["operations"].values()]
+    rows += [row for curve in results["growth"].values() for row in curve["points"].values()]
     return [
         f"{name}, {row['title']}: {reason}"
-        for group in ("workloads", "operations")
-        for row in results[group].values()
+        for row in rows
         for name, reason in row["absent"].items()
         if reason.startswith(report.FAILED)
     ]
@@ -164,20 +196,26 @@ def failures(results: Json) -> list[str]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line; an unknown library or workload ends the program with the list of known ones."""
     others = [name for name in LIBRARIES if name not in (SUBJECT, "torch-fused")]
-    known = [*WORKLOADS, OPERATIONS_WORKLOAD]
+    known = [*WORKLOADS, GROWTH_WORKLOAD, OPERATIONS_WORKLOAD]
     parser = argparse.ArgumentParser(description="Time retrograd beside other libraries.")
     parser.add_argument("--against", default=",".join(others), help=f"libraries, of {', '.join(others)} (default: all)")
     parser.add_argument("--workloads", default=",".join(known), help=f"of {', '.join(known)} (default: all)")
-    parser.add_argument("--threads", type=_at_least_one, default=1, help="threads per library (default: 1)")
-    parser.add_argument("--rounds", type=_at_least_one, default=7, help="rounds through the libraries (default: 7)")
+    parser.add_argument("--threads", type=_counts, default=[1], help="threads per library, e.g. 1,2 (default: 1)")
+    parser.add_argument("--rounds", type=_at_least_one, help="rounds through the libraries (default: 7)")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds, each {QUICK} times shorter: rough"
+    )
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave peak memory out")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder for the results")
     options = parser.parse_args(arguments)
     options.libraries = [SUBJECT]
     for name in _names(parser, "--against", options.against, others):
         options.libraries += ["torch", "torch-fused"] if name == "torch" else [name]
     options.workloads = _names(parser, "--workloads", options.workloads, known)
-    if options.threads > len(machine.usable_cores()):
-        parser.error(f"--threads {options.threads}: this machine has {len(machine.usable_cores())} cores")
+    if max(options.threads) > len(machine.usable_cores()):
+        parser.error(f"--threads {max(options.threads)}: this machine has {len(machine.usable_cores())} cores")
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else 7)
+    options.shorter = QUICK if options.quick else 1
     return options
 
 
@@ -186,7 +224,8 @@ def command(options: argparse.Namespace) -> str:
     others = ",".join(name for name in options.libraries if name not in (SUBJECT, "torch-fused"))
     return (
         f"python benchmarks/run.py --against {others} --workloads {','.join(options.workloads)} "
-        f"--threads {options.threads} --rounds {options.rounds}"
+        f"--threads {','.join(map(str, options.threads))} --rounds {options.rounds}"
+        f"{' --quick' if options.quick else ''}{'' if options.memory else ' --no-memory'}"
     )
 
 
@@ -196,6 +235,10 @@ def _names(parser: argparse.ArgumentParser, option: str, text: str, known: list[
         if name not in known:
             parser.error(f"{option}: unknown {name!r}; choose from {', '.join(known)}")
     return names
+
+
+def _counts(text: str) -> list[int]:
+    return [_at_least_one(number) for number in text.split(",")]
 
 
 def _at_least_one(text: str) -> int:
@@ -208,10 +251,16 @@ def _at_least_one(text: str) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run, write, print; the status is 1 when a library failed."""
     options = parse(arguments)
-    results = run(options)
-    write(results, options.out)
-    print(report.terminal(results))
-    failed = failures(results)
+    everything = []
+    for threads in options.threads:
+        results = run(options, threads)
+        write(results, options.out)
+        print(report.terminal(results))
+        everything.append(results)
+    table = summary.markdown(everything)
+    (options.out / "summary.md").write_text(table, encoding="utf-8")
+    print(table)
+    failed = [line for results in everything for line in failures(results)]
     for line in failed:
         print(line, file=sys.stderr)
     return 1 if failed else 0

@@ -5,8 +5,10 @@ turn and none shares a process, a thread pool or an allocator with another. The 
 counts before it starts the process.
 
 Requests: {"do": "time", "workload": NAME, "seconds": S} → {"seconds": median time of one step};
-{"do": "values", "workload": NAME, "steps": N} → {"values": [numbers of step 1, ...]}; an operation's NAME is that of
-its row with " forward" or " forward+backward" behind it. Answers instead may be {"not_applicable": reason} or
+{"do": "values", "workload": NAME, "steps": N} → {"values": [numbers of step 1, ...]};
+{"do": "memory", "workload": NAME} → {"before": bytes resident after the import and one small step, "peak": the most
+while the workload was built and took steps}, which is asked of a fresh process. An operation's NAME is that of its row
+with " forward" or " forward+backward" behind it. Answers instead may be {"not_applicable": reason} or
 {"failed": message}.
 """
 
@@ -25,21 +27,25 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from benchmarks import memory
 from benchmarks.libraries import LIBRARIES, NotApplicable
-from benchmarks.workloads import OPERATIONS, WORKLOADS, Chain
+from benchmarks.workloads import GROWN, OPERATIONS, SMALLEST, WORKLOADS, Chain, Network
 
 Step = Callable[[], Any]
 Json = dict[str, Any]
 
 SAMPLE_SECONDS = 0.005  # steps are timed in groups this long: the clock's cost vanishes, the collector's does not
 WARM_UP_STEPS = 3
+MEMORY_STEPS = 5
+SAMPLED = 1000  # numbers of a large array that are compared
 
 
 def build(library: ModuleType, name: str) -> Step:
     """Return the step of a workload or of an operation's row."""
-    if name in WORKLOADS:
-        workload = WORKLOADS[name]
-        step: Step = library.chain(workload) if isinstance(workload, Chain) else library.network(workload)
+    workload = WORKLOADS.get(name) or GROWN.get(name)
+    if workload is not None:
+        kind = "chain" if isinstance(workload, Chain) else "network" if isinstance(workload, Network) else "program"
+        step: Step = getattr(library, kind)(workload)
         return step
     row, direction = name.rsplit(" ", 1)
     operation: Step = library.operation(OPERATIONS[row], direction == "forward+backward")
@@ -71,17 +77,30 @@ def _time_group(step: Step, wait: Callable[[Any], None], count: int) -> float:
     return time.perf_counter() - start
 
 
+def peak_memory(library: ModuleType, name: str) -> Json:
+    """Return the resident memory before a workload is built, and the most that it took."""
+    library.network(SMALLEST)()
+    before = memory.resident()
+    memory.forget_peak()
+    step = build(library, name)
+    for _ in range(MEMORY_STEPS):
+        getattr(library, "wait", lambda result: None)(step())
+    return {"before": before, "peak": memory.peak()}
+
+
 def numbers(result: Any) -> list[float]:
-    """Return everything a step computed as one flat list."""
+    """Return what a step computed as one flat list; of a large array, numbers at regular distances."""
     if isinstance(result, (list, tuple)):
         return [number for part in result for number in numbers(part)]
     array = np.asarray(result.detach().numpy() if hasattr(result, "detach") else result, np.float64)
-    return [float(number) for number in array.ravel()]
+    return [float(number) for number in array.ravel()[:: max(1, array.size // SAMPLED)]]
 
 
 def answer(library: ModuleType, request: Json) -> Json:
     """Do what one request asks."""
     try:
+        if request["do"] == "memory":
+            return peak_memory(library, request["workload"])
         step = build(library, request["workload"])
         if request["do"] == "values":
             return {"values": [numbers(step()) for _ in range(request["steps"])]}

@@ -1,4 +1,4 @@
-"""What is measured: networks, the scalar chain and single operations, with their data and first parameters.
+"""What is measured: networks, the scalar chain, programs and single operations, with their data and first parameters.
 
 Every library starts from the same float32 arrays and does the same arithmetic, so their losses must agree; the
 tests compare them. A batch is drawn once and used at every step: loading data is not what is measured.
@@ -11,6 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.programs import Program
+from benchmarks.programs.arrays import ARRAYS
+from benchmarks.programs.images import IMAGES
+from benchmarks.programs.sequences import SEQUENCES, char_lstm, transformer
 
 Array = NDArray[Any]
 
@@ -54,7 +59,8 @@ class Network:
     """A training step of a fully connected network on one batch.
 
     `loss` "bce" is a sigmoid output followed by the mean binary cross-entropy, targets (batch, 1) of 0 and 1;
-    "cross_entropy" is the mean softmax cross-entropy of the last layer's logits, targets (batch,) of class indices.
+    "cross_entropy" is the mean softmax cross-entropy of the last layer's logits, targets (batch,) of class indices;
+    "mse" is the mean squared difference between the last layer and the inputs themselves: an autoencoder.
     """
 
     name: str
@@ -62,7 +68,7 @@ class Network:
     widths: tuple[int, ...]
     batch: int
     hidden: Literal["tanh", "sigmoid", "relu"]
-    loss: Literal["bce", "cross_entropy"]
+    loss: Literal["bce", "cross_entropy", "mse"]
     optimizer: SGD | Adam
 
     def parameters(self) -> list[Array]:
@@ -83,17 +89,31 @@ class Network:
             inside = (points**2).sum(axis=1, keepdims=True) < 2 / np.pi
             return points, inside.astype(np.float32)
         images = rng.random((self.batch, self.widths[0]), dtype=np.float32)
+        if self.loss == "mse":
+            return images, images
         return images, rng.integers(0, self.widths[-1], self.batch)
 
 
-Workload = Chain | Network
+Workload = Chain | Network | Program
+SMALLEST = Network("smallest", "the smallest network", (2, 4, 1), 8, "tanh", "bce", Adam(1e-3))
+"""Makes a library load what it loads on first use, before memory is measured."""
+DIGITS = (784, 100, 10)
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
         Chain("chain", "scalar chain, 1,000 operations", 1000),
         Network("circle", "circle 2-8-1, SGD, batch 200", (2, 8, 1), 200, "tanh", "bce", SGD(0.05)),
-        Network("mlp", "784-100-10, Adam, batch 100", (784, 100, 10), 100, "sigmoid", "cross_entropy", Adam(1e-3)),
+        Network("mlp", "784-100-10, Adam, batch 100", DIGITS, 100, "sigmoid", "cross_entropy", Adam(1e-3)),
+        Network(
+            "autoencoder",
+            "autoencoder 784-256-64-256-784, Adam, batch 128",
+            (784, 256, 64, 256, 784),
+            128,
+            "relu",
+            "mse",
+            Adam(1e-3),
+        ),
         Network(
             "wide",
             "784-1024-1024-10, momentum, batch 256",
@@ -103,8 +123,49 @@ WORKLOADS: dict[str, Workload] = {
             "cross_entropy",
             SGD(0.01, momentum=0.9),
         ),
+        *IMAGES,
+        *SEQUENCES,
+        *ARRAYS,
     )
 }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How the step time grows with one size: a workload for every point."""
+
+    title: str
+    points: dict[int, Workload]
+
+
+def _grown(axis: str, point: int, widths: tuple[int, ...], batch: int) -> Network:
+    name = f"{axis} {point}"
+    return Network(name, name, widths, batch, "relu", "cross_entropy", SGD(0.01))
+
+
+def _lengthened(kind: str, length: int) -> Program:
+    name = f"{kind} length {length}"
+    if kind == "lstm":
+        return Program(name, name, char_lstm, adam=True, sizes={"steps": length})
+    return Program(name, name, transformer, adam=True, sizes={"tokens": length, "batch": 4})
+
+
+GROWTH: dict[str, Curve] = {
+    "width": Curve(
+        "width n of 784-n-n-10, batch 100, SGD",
+        {n: _grown("width", n, (784, n, n, 10), 100) for n in (16, 64, 256, 1024)},
+    ),
+    "depth": Curve(
+        "n hidden layers of 64, batch 100, SGD",
+        {n: _grown("depth", n, (784, *[64] * n, 10), 100) for n in (1, 4, 16, 64)},
+    ),
+    "batch": Curve("batch n of 784-100-10, SGD", {n: _grown("batch", n, DIGITS, n) for n in (1, 10, 100, 1000)}),
+    "lstm": Curve("steps n of the character LSTM, batch 32", {n: _lengthened("lstm", n) for n in (8, 32, 128)}),
+    "attention": Curve(
+        "tokens n of the Transformer, batch 4", {n: _lengthened("attention", n) for n in (32, 128, 512)}
+    ),
+}
+GROWN: dict[str, Workload] = {w.name: w for curve in GROWTH.values() for w in curve.points.values()}
 
 
 @dataclass(frozen=True)

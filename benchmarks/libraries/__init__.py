@@ -1,10 +1,10 @@
 """The libraries that are compared, one file each.
 
-A library's module offers `configure(threads)`, `version()`, `chain(workload)`, `network(workload)` and
-`operation(row, backward)`; the last three return a function of no arguments that does one step (one call for an
-operation) and returns what it computed: the chain its end and the weight's gradient, a network its loss, an operation
-its result or its gradients. `wait(result)`, where a library computes behind the caller's back, waits for it.
-A combination that makes no sense raises NotApplicable with the reason.
+A library's module offers `configure(threads)`, `version()`, `chain(workload)`, `network(workload)`, `program(workload)`
+and `operation(row, backward)`; the last four return a function of no arguments that does one step (one call for an
+operation) and returns what it computed: the chain its end and the weight's gradient, a network its loss, a program what
+it says, an operation its result or its gradients. `wait(result)`, where a library computes behind the caller's back,
+waits for it. A combination that makes no sense raises NotApplicable with the reason.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,10 @@ class Entry:
     module: str
     requires: str
     title: str
+
+
+NO_TWIN = "not written for it"
+"""Why a program is absent from a library without PyTorch's names."""
 
 
 LIBRARIES: dict[str, Entry] = {

@@ -9,7 +9,9 @@ import autograd.numpy as anp
 from autograd.tracer import getval
 
 from benchmarks.flat import FlatParameters, update
-from benchmarks.workloads import Array, Chain, Network, Operation
+from benchmarks.libraries import NO_TWIN, NotApplicable
+from benchmarks.programs.arrays import SCALE, SHIFT, Data, distances, elementwise
+from benchmarks.workloads import Array, Chain, Network, Operation, Program
 
 Step = Callable[[], Any]
 
@@ -52,7 +54,7 @@ def network(workload: Network) -> Step:
     """Return the training step."""
     inputs, targets = workload.data()
     activate = ACTIVATIONS[workload.hidden]
-    losses = {"bce": _binary_cross_entropy, "cross_entropy": _cross_entropy}
+    losses = {"bce": _binary_cross_entropy, "cross_entropy": _cross_entropy, "mse": _mean_square}
     criterion = losses[workload.loss](targets, workload.widths[-1])
     parameters = FlatParameters(workload.parameters())
     descend = update(parameters, workload.optimizer)
@@ -94,6 +96,29 @@ def _cross_entropy(targets: Array, classes: int) -> Callable[[Any], Any]:
         return anp.mean(anp.log(anp.sum(anp.exp(shifted), axis=1)) - anp.sum(shifted * one_hot, axis=1))
 
     return loss
+
+
+def _mean_square(targets: Array, classes: int) -> Callable[[Any], Any]:
+    def loss(outputs: Any) -> Any:
+        difference = outputs - targets
+        return anp.mean(difference * difference)
+
+    return loss
+
+
+def program(workload: Program) -> Step:
+    """Return the step of a program on arrays."""
+    if workload.name == "elementwise":
+        chain = autograd.value_and_grad(lambda x: elementwise(anp, x, SCALE, SHIFT))
+        return lambda: chain(Data.elementwise())
+    if workload.name == "distances":
+        pairs = autograd.value_and_grad(lambda points: distances(anp, *points))
+        return lambda: pairs(Data.distances())
+    if workload.name == "cross-entropy":
+        logits, targets = Data.cross_entropy()
+        loss = autograd.value_and_grad(_cross_entropy(targets, logits.shape[1]))
+        return lambda: loss(logits)
+    raise NotApplicable(NO_TWIN)
 
 
 def operation(row: Operation, backward: bool) -> Step:

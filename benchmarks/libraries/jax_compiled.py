@@ -10,8 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from benchmarks.libraries.jax_programs import program
 from benchmarks.machine import keep_to_cores
 from benchmarks.workloads import SGD, Adam, Chain, Network, Operation
+
+__all__ = ["chain", "configure", "network", "operation", "program", "version", "wait"]
 
 Step = Callable[[], Any]
 
@@ -61,6 +64,8 @@ def _loss(workload: Network, parameters: list[Any], inputs: Any, targets: Any) -
     if workload.loss == "bce":
         p = jax.nn.sigmoid(x)
         return -jnp.mean(targets * jnp.log(p) + (1 - targets) * jnp.log1p(-p))
+    if workload.loss == "mse":
+        return jnp.mean((x - targets) ** 2)
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(x), targets[:, None], axis=1))
 
 

@@ -8,7 +8,9 @@ from mygrad.nnet.activations import relu, sigmoid
 from mygrad.nnet.losses import softmax_crossentropy
 
 from benchmarks.flat import FlatParameters, update
-from benchmarks.workloads import Array, Chain, Network, Operation
+from benchmarks.libraries import NO_TWIN, NotApplicable
+from benchmarks.programs.arrays import SCALE, SHIFT, Data, distances, elementwise
+from benchmarks.workloads import Array, Chain, Network, Operation, Program
 
 Step = Callable[[], Any]
 
@@ -52,12 +54,15 @@ def network(workload: Network) -> Step:
     parameters = FlatParameters(workload.parameters())
     tensors = [mg.tensor(view, copy=False) for view in parameters.values]
     descend = update(parameters, workload.optimizer)
-    misses = 1 - targets
+    misses = 1 - targets  # of the binary loss
     one = mg.tensor(1, dtype="float32", constant=True)  # a bare 1 becomes an int64 tensor, then all float64
 
     def loss_of(x: Any) -> Any:
         if workload.loss == "cross_entropy":
             return softmax_crossentropy(x, targets)
+        if workload.loss == "mse":
+            difference = x - targets
+            return mg.mean(difference * difference)
         p = sigmoid(x)
         return -mg.mean(targets * mg.log(p) + misses * mg.log(one - p))
 
@@ -74,6 +79,32 @@ def network(workload: Network) -> Step:
         parameters.gather([tensor.grad for tensor in tensors])
         descend()
         return loss
+
+    return step
+
+
+def program(workload: Program) -> Step:
+    """Return the step of a program on arrays."""
+    scale, shift = (mg.tensor(number, dtype="float32", constant=True) for number in (SCALE, SHIFT))
+    if workload.name == "elementwise":
+        operands = [mg.tensor(Data.elementwise())]
+        return _differentiated(operands, lambda x: elementwise(mg, x, scale, shift))
+    if workload.name == "distances":
+        operands = [mg.tensor(points) for points in Data.distances()]
+        return _differentiated(operands, lambda a, b: distances(mg, a, b))
+    if workload.name == "cross-entropy":
+        logits, targets = Data.cross_entropy()
+        return _differentiated([mg.tensor(logits)], lambda x: softmax_crossentropy(x, targets))
+    raise NotApplicable(NO_TWIN)
+
+
+def _differentiated(operands: list[Any], function: Callable[..., Any]) -> Step:
+    def step() -> Any:
+        for operand in operands:
+            operand.null_grad()
+        loss = function(*operands)
+        loss.backward()
+        return loss, [operand.grad for operand in operands]
 
     return step
 

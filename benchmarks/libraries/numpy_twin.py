@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.flat import FlatParameters, update
+from benchmarks.libraries.numpy_losses import bce, cross_entropy, mse, sigmoid
+from benchmarks.libraries.numpy_programs import program
 from benchmarks.workloads import Array, Chain, Network, Operation
+
+__all__ = ["chain", "configure", "network", "operation", "program", "version"]
 
 Step = Callable[[], Any]
 
@@ -60,7 +64,7 @@ def network(workload: Network) -> Step:
     outputs = [np.empty((workload.batch, width), np.float32) for width in workload.widths[1:]]
     cotangents = [np.empty_like(output) for output in outputs]
     activate, differentiate = ACTIVATIONS[workload.hidden]
-    loss_and_cotangent = (_bce if workload.loss == "bce" else _cross_entropy)(targets, outputs[-1], cotangents[-1])
+    loss_and_cotangent = LOSSES[workload.loss](targets, outputs[-1], cotangents[-1])
     ones = np.ones(workload.batch, np.float32)
     last = len(weights) - 1
     forward = [(x, w.T, b, out) for x, w, b, out in zip([inputs, *outputs[:-1]], weights, biases, outputs, strict=True)]
@@ -83,13 +87,6 @@ def network(workload: Network) -> Step:
         return loss
 
     return step
-
-
-def _sigmoid(x: Array) -> None:
-    np.multiply(x, 0.5, out=x)  # 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2: one pass fewer, and it cannot overflow
-    np.tanh(x, out=x)
-    np.multiply(x, 0.5, out=x)
-    np.add(x, 0.5, out=x)
 
 
 # The derivatives take the activation's output, which they may overwrite, and multiply the cotangent in place.
@@ -115,44 +112,13 @@ def _in_place(ufunc: Callable[..., Any], *operands: float) -> Callable[[Array], 
 
 
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Any], Callable[[Array, Array], None]]] = {
-    "sigmoid": (_sigmoid, _sigmoid_backward),
+    "sigmoid": (sigmoid, _sigmoid_backward),
     "tanh": (_in_place(np.tanh), _tanh_backward),
     "relu": (_in_place(np.maximum, 0), _relu_backward),
 }
 
 
-def _bce(targets: Array, logits: Array, cotangent: Array) -> Callable[[], Any]:
-    """Return the loss of sigmoid and binary cross-entropy; it also fills the logits' cotangent, (p - t) / n."""
-    misses = 1 - targets
-    scale = 1 / targets.size
-
-    def loss() -> Any:
-        _sigmoid(logits)
-        np.subtract(logits, targets, out=cotangent)
-        np.multiply(cotangent, scale, out=cotangent)
-        np.subtract(logits, misses, out=logits)  # |p - (1 - t)| is the probability given to the right answer
-        np.abs(logits, out=logits)
-        np.log(logits, out=logits)
-        return -scale * np.add.reduce(logits, axis=None)
-
-    return loss
-
-
-def _cross_entropy(targets: Array, logits: Array, cotangent: Array) -> Callable[[], Any]:
-    """Return the mean softmax cross-entropy; it also fills the logits' cotangent, (softmax - one-hot) / n."""
-    rows = np.arange(len(targets))
-    scale = 1 / len(targets)
-
-    def loss() -> Any:
-        np.subtract(logits, np.maximum.reduce(logits, axis=1, keepdims=True), out=logits)
-        right = logits[rows, targets]
-        np.exp(logits, out=cotangent)
-        total = np.add.reduce(cotangent, axis=1, keepdims=True)
-        np.multiply(cotangent, scale / total, out=cotangent)
-        cotangent[rows, targets] -= scale
-        return scale * (np.add.reduce(np.log(total), axis=None) - np.add.reduce(right))
-
-    return loss
+LOSSES = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
 
 def operation(row: Operation, backward: bool) -> Step:

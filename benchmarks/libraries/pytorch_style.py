@@ -10,6 +10,7 @@ from benchmarks.workloads import Adam, Chain, Network, Operation
 Step = Callable[[], Any]
 
 ACTIVATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "ReLU"}
+LOSSES = {"bce": "BCELoss", "cross_entropy": "CrossEntropyLoss", "mse": "MSELoss"}
 
 
 def chain(lib: ModuleType, workload: Chain) -> Step:
@@ -36,7 +37,7 @@ def chain(lib: ModuleType, workload: Chain) -> Step:
 def network(lib: ModuleType, workload: Network, **options: Any) -> Step:
     """Return a training step; `options` go to the optimizer."""
     model = _model(lib, workload)
-    loss_function = lib.nn.BCELoss() if workload.loss == "bce" else lib.nn.CrossEntropyLoss()
+    loss_function = getattr(lib.nn, LOSSES[workload.loss])()
     settings = workload.optimizer
     if isinstance(settings, Adam):
         betas = (settings.beta1, settings.beta2)

@@ -3,7 +3,7 @@
 import retrograd as rg
 from benchmarks.libraries import pytorch_style
 from benchmarks.libraries.pytorch_style import Step
-from benchmarks.workloads import Chain, Network, Operation
+from benchmarks.workloads import Chain, Network, Operation, Program
 
 
 def configure(threads: int) -> None:
@@ -23,6 +23,11 @@ def chain(workload: Chain) -> Step:
 def network(workload: Network) -> Step:
     """Return the training step."""
     return pytorch_style.network(rg, workload)
+
+
+def program(workload: Program) -> Step:
+    """Return the program's step."""
+    return workload.step(rg)
 
 
 def operation(row: Operation, backward: bool) -> Step:

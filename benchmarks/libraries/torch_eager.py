@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.libraries import pytorch_style
 from benchmarks.libraries.pytorch_style import Step
-from benchmarks.workloads import Chain, Network, Operation
+from benchmarks.workloads import Chain, Network, Operation, Program
 
 
 def configure(threads: int) -> None:
@@ -26,6 +26,11 @@ def chain(workload: Chain) -> Step:
 def network(workload: Network) -> Step:
     """Return the training step."""
     return pytorch_style.network(torch, workload)
+
+
+def program(workload: Program) -> Step:
+    """Return the program's step."""
+    return workload.step(torch)
 
 
 def operation(row: Operation, backward: bool) -> Step:

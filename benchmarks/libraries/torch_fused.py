@@ -5,9 +5,9 @@ import torch
 from benchmarks.libraries import NotApplicable, pytorch_style
 from benchmarks.libraries.pytorch_style import Step
 from benchmarks.libraries.torch_eager import configure, version
-from benchmarks.workloads import Adam, Chain, Network, Operation
+from benchmarks.workloads import Adam, Chain, Network, Operation, Program
 
-__all__ = ["chain", "configure", "network", "operation", "version"]
+__all__ = ["chain", "configure", "network", "operation", "program", "version"]
 
 REASON = "no Adam here, so the same as PyTorch"
 
@@ -22,6 +22,13 @@ def network(workload: Network) -> Step:
     if not isinstance(workload.optimizer, Adam):
         raise NotApplicable(REASON)
     return pytorch_style.network(torch, workload, fused=True)
+
+
+def program(workload: Program) -> Step:
+    """Return the step of a program that Adam or AdamW trains."""
+    if not workload.adam:
+        raise NotApplicable(REASON)
+    return workload.step(torch, fused=True)
 
 
 def operation(row: Operation, backward: bool) -> Step:

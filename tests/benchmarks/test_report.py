@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import report
+from benchmarks import plot, report, summary
 
 ROW = {
     "title": "a network",
@@ -18,10 +18,11 @@ def results() -> dict:
     machine = dict.fromkeys(("cpu", "system", "python", "numpy", "blas", "simd", "date"), "x")
     return {
         "machine": {**machine, "cores": 2, "memory_gib": 8, "threads": 1},
-        "settings": {"rounds": 3, "seconds": 0.3, "command": "python benchmarks/run.py"},
+        "settings": {"rounds": 3, "seconds": 0.3, "memory": "a count", "command": "python benchmarks/run.py"},
         "libraries": {name: {"title": title, "version": "1.0"} for name, title in TITLES.items()},
         "left_out": {"jax": "not installed"},
         "workloads": {"net": ROW},
+        "growth": {"width": {"title": "width n", "points": {"1": ROW, "2": ROW}}},
         "operations": {"add": OPERATION},
     }
 
@@ -64,7 +65,9 @@ def test_an_operation_that_a_library_fails_at_says_so(results):
     assert lines[1] == ["mul", "—", "—", "FAILED"]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(1.234e-6, "1.23"), (12.34e-6, "12.3"), (0.01234, "12,340")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.1234e-6, "0.123"), (1.234e-6, "1.23"), (12.34e-6, "12.3"), (0.01234, "12,340")]
+)
 def test_times_are_written_in_microseconds(seconds, text):
     assert report.microseconds(seconds) == text
 
@@ -78,11 +81,46 @@ def test_both_reports_name_the_library_that_is_left_out_and_every_row(results):
 
 def test_a_markdown_table_has_as_many_cells_in_every_line(results):
     tables = [line for line in report.markdown(results).splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {6, 4}  # five columns of a workload, three of the operations
+    # five columns of a workload, five of a growth curve, three of the operations
+    assert [line.count("|") for line in tables] == [6] * 6 + [6] * 4 + [4] * 3
+
+
+def test_memory_is_told_without_and_with_the_library(results):
+    mebibyte = 2**20
+    memory = {"retrograd": {"before": 30 * mebibyte, "peak": 40 * mebibyte}}
+    header, lines = report.workload_table(results, {**ROW, "memory": memory})
+    assert header[-1] == "peak memory, MiB (with the library itself)"
+    assert [line[-1] for line in lines] == ["10.0 (40)", "—", "—", "—"]
+    assert {len(line) for line in lines} == {len(header)}
+
+
+def test_a_growth_curve_has_a_line_for_every_size_and_the_ratio(results):
+    header, lines = report.growth_table(results, results["growth"]["width"])
+    assert header == ["", "retrograd", "PyTorch", "NumPy by hand", "retrograd ÷ PyTorch"]
+    assert [line[0] for line in lines] == ["n = 1", "n = 2"]
+    assert lines[0][-1] == "0.50 (0.25–2.00)"
+
+
+def test_the_geometric_mean_weighs_half_and_double_alike(results):
+    half = {"title": "half", "seconds": {"retrograd": [1.0], "torch": [2.0]}, "absent": {}}
+    double = {"title": "double", "seconds": {"retrograd": [2.0], "torch": [1.0]}, "absent": {}}
+    alone = {"title": "alone", "seconds": {"retrograd": [2.0]}, "absent": {}}
+    assert summary.geometric_mean({**results, "workloads": {"a": half, "b": double, "c": alone}}) == 1.0
+    assert summary.geometric_mean({**results, "workloads": {"c": alone}}) is None
+
+
+def test_the_summary_has_a_column_for_every_number_of_threads_and_the_memory_ratio(results):
+    memory = {"retrograd": {"before": 10, "peak": 20}, "torch": {"before": 100, "peak": 140}}
+    first = {**results, "workloads": {"net": {**ROW, "memory": memory}}}
+    second = {**first, "machine": {**results["machine"], "threads": 2}}
+    lines = summary.markdown([first, second]).splitlines()
+    assert lines[0] == "| training step | retrograd, ms | 1 thread | 2 threads | NumPy by hand | memory |"
+    assert lines[2] == "| a network | 1,000 | 0.50 | 0.50 | 0.50 | 0.25 |"
+    assert lines[3].startswith("| **geometric mean** |  | **0.50** | **0.50** |")
 
 
 def test_the_plot_is_written_with_what_there_is(results, tmp_path):
     pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
-    report.plot({**results, "operations": {}}, tmp_path / "part.png")
-    report.plot(results, tmp_path / "whole.png")
+    plot.plot({**results, "operations": {}, "growth": {}}, tmp_path / "part.png")
+    plot.plot(results, tmp_path / "whole.png")
     assert (tmp_path / "whole.png").stat().st_size > (tmp_path / "part.png").stat().st_size > 0

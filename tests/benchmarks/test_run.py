@@ -42,7 +42,9 @@ def test_a_library_that_fails_or_has_nothing_to_measure_is_absent_and_not_asked_
     assert order == list("ABCBC")
     assert row["seconds"] == {"C": [1.0, 1.0]}
     assert row["absent"] == {"A": "no optimizer", "B": "FAILED: ValueError: no"}
-    assert run.failures({"workloads": {"x": row}, "operations": {}}) == ["B, a title: FAILED: ValueError: no"]
+    line = "B, a title: FAILED: ValueError: no"
+    assert run.failures({"workloads": {"x": row}, "operations": {}, "growth": {}}) == [line]
+    assert run.failures({"workloads": {}, "operations": {}, "growth": {"width": {"points": {1: row}}}}) == [line]
 
 
 def test_a_library_that_is_not_installed_says_so(monkeypatch):
@@ -67,10 +69,14 @@ def test_an_error_in_the_results_names_files_but_no_folders():
     ("arguments", "message"),
     [
         (["--against", "caffe"], "--against: unknown 'caffe'; choose from torch, jax, autograd, mygrad, numpy"),
-        (["--workloads", "resnet"], "--workloads: unknown 'resnet'; choose from chain, circle, mlp, wide, operations"),
+        (
+            ["--workloads", "resnet"],
+            "--workloads: unknown 'resnet'; choose from chain, circle, mlp, autoencoder, ",
+        ),
         (["--rounds", "0"], "--rounds: must be at least 1, got 0"),
         (["--threads", "-1"], "--threads: must be at least 1, got -1"),
-        (["--threads", "100000"], "--threads 100000: this machine has"),
+        (["--threads", "1,0"], "--threads: must be at least 1, got 0"),
+        (["--threads", "1,100000"], "--threads 100000: this machine has"),
     ],
 )
 def test_a_wrong_option_is_refused_with_the_known_ones(arguments, message, capsys):
@@ -81,6 +87,19 @@ def test_a_wrong_option_is_refused_with_the_known_ones(arguments, message, capsy
 
 def test_pytorch_brings_its_fused_adam_along_and_retrograd_is_always_measured():
     assert run.parse(["--against", "numpy,torch"]).libraries == ["retrograd", "numpy", "torch", "torch-fused"]
+
+
+def test_a_quick_run_takes_fewer_and_shorter_rounds_unless_told_otherwise():
+    quick, usual = run.parse(["--quick"]), run.parse([])
+    assert (quick.rounds, usual.rounds) == (2, 7)
+    assert quick.shorter > usual.shorter == 1
+    assert run.parse(["--quick", "--rounds", "5"]).rounds == 5
+
+
+def test_the_command_in_the_results_repeats_the_run():
+    options = run.parse(["--against", "torch", "--workloads", "circle,growth", "--threads", "1", "--quick"])
+    again = run.parse(run.command(options).split()[2:])
+    assert vars(again) == vars(options)
 
 
 def test_the_machine_is_described_without_its_name_or_its_paths(monkeypatch):
@@ -94,13 +113,15 @@ def test_the_machine_is_described_without_its_name_or_its_paths(monkeypatch):
     assert str(run.ROOT) not in text
 
 
-def test_a_run_writes_json_markdown_and_a_plot(tmp_path, capsys):
+def test_a_run_writes_json_markdown_a_plot_and_a_summary(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="the plot needs matplotlib")
-    status = run.main(["--against", "numpy", "--workloads", "circle", "--rounds", "1", "--out", str(tmp_path)])
-    assert status == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["threads-1.json", "threads-1.md", "threads-1.png"]
+    arguments = ["--against", "numpy", "--workloads", "circle", "--rounds", "1", "--quick", "--out", str(tmp_path)]
+    assert run.main(arguments) == 0
+    written = ["summary.md", "threads-1.json", "threads-1.md", "threads-1.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
     results = json.loads((tmp_path / "threads-1.json").read_text(encoding="utf-8"))
-    seconds = results["workloads"]["circle"]["seconds"]
-    assert set(seconds) == {"retrograd", "numpy"}
-    assert all(0 < value < 1 for values in seconds.values() for value in values)
+    row = results["workloads"]["circle"]
+    assert set(row["seconds"]) == set(row["memory"]) == {"retrograd", "numpy"}
+    assert all(0 < value < 1 for values in row["seconds"].values() for value in values)
+    assert all(1e6 < measured["before"] <= measured["peak"] < 4e9 for measured in row["memory"].values())
     assert "circle 2-8-1" in capsys.readouterr().out
