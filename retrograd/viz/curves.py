@@ -48,6 +48,7 @@ def curves(
         for name, values in lines.items():
             axes.plot(range(1, len(values) + 1), values, marker="." if len(values) <= 50 else "", label=name)
         axes.set(xlabel="epoch", ylabel=quantity.replace("_", " "), yscale="log" if log else "linear")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         if best_epoch is not None:
             axes.axvline(best_epoch + 1, color="gray", linestyle="--", linewidth=1, label="best epoch")
         if len(lines) > 1 or best_epoch is not None:

@@ -101,6 +101,10 @@ class TestImages:
         assert image.get_clim() == (-2.0, 2.0)
         assert image.to_rgba(np.array([[0.0]]))[0, 0, :3] == pytest.approx([1, 1, 1], abs=0.05)
 
+    def test_each_image_can_have_a_scale_of_its_own(self):
+        figure = plots.images(np.array([[[0.0, 1.0]], [[0.0, 9.0]]]), each=True)
+        assert [axes.images[0].get_clim() for axes in figure.axes] == [(0.0, 1.0), (0.0, 9.0)]
+
     def test_other_shapes_are_refused(self):
         for shape in [(4, 4), (1, 2, 4, 4), (0, 4, 4)]:
             with raises_clearly(ValueError, "images: "):
@@ -125,6 +129,19 @@ class TestActivations:
         out = model[1](model[0](image)).detach().cpu().numpy()
         np.testing.assert_array_equal(figure.axes[3].images[0].get_array(), out[0, 1])
         assert not any(module._hooks.after for module in model.modules() if module._hooks is not None)
+
+    def test_a_layer_that_is_called_twice_has_two_rows_in_the_order_of_the_calls(self):
+        class Twice(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.pool, self.conv = nn.MaxPool2d(2), nn.Conv2d(1, 1, 1)
+
+            def forward(self, x):
+                return self.pool(self.conv(self.pool(x)))
+
+        figure = plots.activations(Twice(), rg.ones(1, 1, 8, 8))
+        rows = [a.get_ylabel().replace("\n", " ") for a in figure.axes]
+        assert rows == ["pool: MaxPool2d 1×4×4", "conv: Conv2d 1×4×4", "pool: MaxPool2d 1×2×2"]
 
     def test_a_model_without_images_inside_is_refused(self):
         with raises_clearly(ValueError, "activations: "):

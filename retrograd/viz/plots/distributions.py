@@ -46,7 +46,7 @@ def distributions(
         axes = new_figure(min(10.0, 1.1 * len(flat) + 1.5), 3.2).subplots()
     labels = []
     for place, (name, values) in enumerate(finite.items()):
-        counts, edges = np.histogram(np.clip(values, low, high), bins=bins, range=(low, high))
+        counts, edges = np.histogram(values, bins=bins, range=(low, high))
         widths = 0.85 * counts / max(counts.max(), 1)
         axes.barh(
             edges[:-1], widths, height=np.diff(edges), left=place - widths / 2, align="edge", color=f"C{place % 10}"
@@ -55,6 +55,6 @@ def distributions(
         deviation = values.std() if values.size else np.nan
         labels.append(f"{name}{f' ({lost} not finite)' if lost else ''}\nσ {deviation:.2g}")
     axes.set_xticks(range(len(labels)), labels, fontsize=8)
-    axes.set(ylabel="value", title=title, ylim=(low, high))
+    axes.set(ylabel="value", title=title, xlim=(-0.6, len(flat) - 0.4), ylim=(low, high))
     axes.grid(axis="y", alpha=0.3)
     return finished(figure_of(axes), path)

@@ -27,12 +27,14 @@ def images(
     titles: Sequence[Any] | None = None,
     columns: int = 8,
     signed: bool = False,
+    each: bool = False,
     title: str = "",
 ) -> Figure:
     """A sheet of images.
 
     batch   (n, height, width), (n, 1, height, width) in shades of grey, or (n, 3, height, width) in colours from 0 to 1
-    signed  values with a sign: white at 0, red above, blue below, on one scale for all
+    signed  values with a sign: white at 0, red above, blue below
+    each    a scale of its own for each image, instead of one for all
     Raises ValueError for another shape, ImportError without matplotlib.
 
     >>> figure = images(np.zeros((3, 8, 8)), titles=[7, 1, 4])
@@ -46,12 +48,12 @@ def images(
     head = 0.25 if titles is not None else 0.0
     width = min(1.3, 10 / columns)
     figure = new_figure(width * columns, (width * shape + head) * rows + (0.35 if title else 0.0))
-    scale = _scale(pixels, signed)
+    shared = _scale(pixels, signed)
     for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if number >= len(pixels):
             axes.remove()
             continue
-        _draw(axes, pixels[number], signed, scale)
+        _draw(axes, pixels[number], signed, _scale(pixels[number], signed) if each else shared)
         if titles is not None and number < len(titles):
             axes.set_title(str(titles[number]), fontsize=9)
     if title:
@@ -59,10 +61,19 @@ def images(
     return finished(figure, path)
 
 
-def kernels(weight: Values, path: Path | None = None, *, columns: int = 8, title: str = "") -> Figure:
+def kernels(
+    weight: Values,
+    path: Path | None = None,
+    *,
+    titles: Sequence[Any] | None = None,
+    columns: int = 8,
+    each: bool = False,
+    title: str = "",
+) -> Figure:
     """The kernels of a convolution (out, in, height, width), or the rows of a linear layer reshaped so, as images.
 
-    A kernel for each pair of channels, the outputs one after the other, on one scale: red pulls up, blue pulls down.
+    A kernel for each pair of channels, the outputs one after the other: red pulls up, blue pulls down. One scale for
+    all, or one for each; titles instead of the channels' numbers where given.
     Raises ValueError for a weight that has not four axes, ImportError without matplotlib.
 
     >>> figure = kernels(np.ones((2, 3, 5, 5)))
@@ -72,13 +83,15 @@ def kernels(weight: Values, path: Path | None = None, *, columns: int = 8, title
     values = host(weight)
     if values.ndim != 4:
         raise ValueError(f"kernels: the weight has shape {values.shape}; give (out, in, height, width).")
-    pairs = list(np.ndindex(values.shape[:2]))
-    names = [f"{out}←{into}" if values.shape[1] > 1 else str(out) for out, into in pairs]
-    return images(values.reshape(-1, *values.shape[2:]), path, titles=names, columns=columns, signed=True, title=title)
+    if titles is None:
+        pairs = np.ndindex(values.shape[:2])
+        titles = [f"{out}←{into}" if values.shape[1] > 1 else str(out) for out, into in pairs]
+    stack = values.reshape(-1, *values.shape[2:])
+    return images(stack, path, titles=titles, columns=columns, signed=True, each=each, title=title)
 
 
 def activations(model: Module, image: Tensor, path: Path | None = None, *, channels: int = 8) -> Figure:
-    """What the layers of a model make of one image: a row for each layer whose output is a stack of images.
+    """What the layers of a model make of one image: a row for each call of a layer that gives a stack of images.
 
     image     (1, channels, height, width), as the model takes it
     channels  how many channels of a layer are drawn
@@ -93,10 +106,10 @@ def activations(model: Module, image: Tensor, path: Path | None = None, *, chann
     outputs = _outputs(model, image)
     if not outputs:
         raise ValueError("activations: no layer's output has shape (1, channels, height, width).")
-    columns = min(channels, max(out.shape[1] for out in outputs.values()))
+    columns = min(channels, max(out.shape[1] for _, out in outputs))
     figure = new_figure(1.1 * columns + 1.2, 1.15 * len(outputs))
     panels = figure.subplots(len(outputs), columns, squeeze=False)
-    for row, (name, out) in zip(panels, outputs.items()):
+    for row, (name, out) in zip(panels, outputs):
         signed = bool(out.min() < 0)
         for number, axes in enumerate(row):
             if number >= out.shape[1]:
@@ -108,13 +121,14 @@ def activations(model: Module, image: Tensor, path: Path | None = None, *, chann
     return finished(figure, path)
 
 
-def _outputs(model: Module, image: Tensor) -> dict[str, NDArray[Any]]:
-    found: dict[str, NDArray[Any]] = {}
+def _outputs(model: Module, image: Tensor) -> list[tuple[str, NDArray[Any]]]:
+    """Names of layers and what they gave, in the order of the calls."""
+    found: list[tuple[str, NDArray[Any]]] = []
 
     def keep(name: str) -> Any:
         def hook(module: Module, arguments: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.ndim == 4:
-                found[f"{name}: {type(module).__name__}"] = host(output)
+                found.append((f"{name}: {type(module).__name__}", host(output)))
 
         return hook
 
