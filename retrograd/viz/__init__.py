@@ -1,8 +1,10 @@
-"""Pictures of computation graphs: one neutral graph object, several renderers."""
+"""Pictures of computation graphs: one neutral graph object, several renderers; models as tables, training as curves."""
 
 from retrograd.viz.curves import curves, gradient_norms
-from retrograd.viz.graph import Edge, Graph, Vertex, graph
+from retrograd.viz.reading import graph
 from retrograd.viz.receptive_field import Field, ReceptiveFields, receptive_field
+from retrograd.viz.recorder import record
+from retrograd.viz.structure import Edge, Graph, Scope, Vertex
 from retrograd.viz.summary import Row, Summary, summary
 
 __all__ = [
@@ -11,11 +13,13 @@ __all__ = [
     "Graph",
     "ReceptiveFields",
     "Row",
+    "Scope",
     "Summary",
     "Vertex",
     "curves",
     "gradient_norms",
     "graph",
     "receptive_field",
+    "record",
     "summary",
 ]

@@ -1,37 +1,44 @@
-"""From DOT to files, through Graphviz."""
+"""From graphs to files."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from retrograd.files import atomic_write
 
-__all__ = ["render", "to_svg"]
+if TYPE_CHECKING:
+    from retrograd.viz.structure import Graph
 
-FORMATS = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
+__all__ = ["ENDINGS", "piped", "render"]
+
+PROGRAM = {".svg": "svg", ".png": "png", ".pdf": "pdf"}
+ENDINGS = (*PROGRAM, ".dot", ".mmd", ".html", ".json")
 
 INSTALL = (
     "Install it with `sudo apt-get install graphviz` (Debian, Ubuntu), `brew install graphviz` (macOS) "
-    "or `conda install -c conda-forge graphviz`;\nwithout it, `.dot` gives the same picture as text."
+    "or `conda install -c conda-forge graphviz`;\nwithout it, .html, .dot, .mmd and .json still work."
 )
 
 
-def render(dot: str, path: Path) -> Path:
+def render(graph: Graph, path: Path, options: dict[str, Any]) -> Path:
     """Writes the picture; the file appears whole or not at all."""
-    if path.suffix == ".dot":
-        content = dot.encode()
-    elif path.suffix in FORMATS:
-        content = piped(dot, FORMATS[path.suffix])
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise ValueError(f"render: {path.name!r} ends in none of {', '.join(ENDINGS)}")
+    if ending in PROGRAM:
+        content = piped(graph.to_dot(**options), PROGRAM[ending])
+    elif ending == ".json":
+        from retrograd.viz.picture import Picture
+
+        Picture.of(options)  # says what is wrong with them
+        content = graph.to_json(indent=1).encode()
     else:
-        raise ValueError(f"render: {path.name!r} ends in none of .svg, .png, .pdf, .dot")
+        text = {".dot": graph.to_dot, ".mmd": graph.to_mermaid, ".html": graph.to_html}[ending](**options)
+        content = text.encode()
     with atomic_write(path) as file:
         file.write(content)
     return path
-
-
-def to_svg(dot: str) -> str:
-    """The picture as SVG text, for notebooks."""
-    return piped(dot, "svg").decode()
 
 
 def piped(dot: str, format: str) -> bytes:

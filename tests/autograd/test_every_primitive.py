@@ -10,7 +10,7 @@ import retrograd as rg
 import retrograd.nn  # declares primitives of its own
 from retrograd.autograd.primitive import REGISTRY, Primitive
 from retrograd.backends import CPU
-from retrograd.viz.graph import in_order, origin
+from retrograd.viz.reading import in_order, origin
 from tests.autograd.factory import Subject, function, tensor_of, weight_for
 
 TESTS = Path(__file__).parent.parent
