@@ -79,6 +79,23 @@ class Stateful:
         """
         return load(self, state_dict, strict, assign)
 
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Prepares the state before anything is loaded: runs the module's hooks.
+
+        A subclass may rename or add what it wants first; the values are copied when the states of all modules fit.
+        """
+        for hook in list(self._state_hooks.before_loading) if self._state_hooks else ():
+            hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+
     def get_extra_state(self) -> Any:
         """More that is saved, under "_extra_state", where a subclass defines this and `set_extra_state`."""
         raise RuntimeError(f"{type(self).__name__} has no extra state; define get_extra_state() to save one.")
@@ -151,8 +168,7 @@ def load(module: Stateful, given: Mapping[str, Any], strict: bool, assign: bool)
     owners = list(this(module).named_modules(remove_duplicate=False))
     for path, owner in owners:
         prefix = f"{path}." if path else ""
-        for hook in list(owner._state_hooks.before_loading) if owner._state_hooks else ():
-            hook(owner, state, prefix, {"version": owner._version}, strict, *keys, problems)
+        owner._load_from_state_dict(state, prefix, {"version": owner._version}, strict, *keys, problems)
         wanted |= {place: (owner, name, value) for place, name, value in own_places(owner, prefix)}
         if has_extra(owner) or prefix + EXTRA in state:
             wanted[prefix + EXTRA] = (owner, EXTRA, None)
