@@ -52,8 +52,9 @@ def descents(
     if axes is None:
         axes = new_figure(5.0, 4.2).subplots()
     shown = np.log10(height - height.min() + 1e-3 * np.ptp(height)) if log else height
-    axes.contourf(x, y, shown, levels=24, cmap="Greys_r", alpha=0.55)
-    axes.contour(x, y, shown, levels=12, colors="white", linewidths=0.5)
+    looks = {"aspect": "auto", "cmap": "Greys_r", "alpha": 0.5, "interpolation": "bilinear"}
+    axes.imshow(shown, extent=bounds, origin="lower", **looks)
+    axes.contour(x, y, shown, levels=12, colors="white", linestyles="solid", linewidths=0.6)
     for number, (name, positions) in enumerate(paths.items()):
         at = host(positions).astype(np.float64)
         if at.ndim != 2 or at.shape[1] != 2:
@@ -64,5 +65,8 @@ def descents(
     if minimum is not None:
         axes.plot(*minimum, "*", color="gold", markeredgecolor="black", markersize=13)
     axes.set(xlim=bounds[:2], ylim=bounds[2:], xlabel="x", ylabel="y", title=title)
-    axes.legend(fontsize=8, loc="upper left")
+    if len(paths) > 1:  # beside the picture, where it hides no path
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        axes.legend(fontsize=8, loc="upper left")
     return finished(figure_of(axes), path)
