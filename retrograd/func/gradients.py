@@ -1,4 +1,4 @@
-"""Functions of functions, `rg.func`: gradients, Jacobians and batches without `requires_grad`, named as in torch.func.
+"""Gradients and directional derivatives of functions, without `requires_grad`, named as in torch.func.
 
 A transform gives its function fresh inputs, and looks afterwards whether the result depends on anything outside that
 requires a gradient: an outer transform's input, or a parameter. Only then is the graph kept. So transforms nest to any
@@ -7,22 +7,18 @@ order.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from retrograd.autograd import ops as _ops
-from retrograd.autograd.functional import leaf, pulled, units, zeros_like
+from retrograd.autograd.functional import leaf, pulled, zeros_like
 from retrograd.autograd.graph import AccumulateGrad, Node
-from retrograd.autograd.methods.arguments import dimension
-from retrograd.autograd.methods.random import default_generator
-from retrograd.autograd.modes import enable_grad, no_grad, state
-from retrograd.autograd.ops.shape import unbind
+from retrograd.autograd.modes import enable_grad, state
 from retrograd.autograd.tensor import Tensor, make, namespace
-from retrograd.autograd.tree import Structure, flatten, map_leaves, spread
+from retrograd.autograd.tree import Structure, flatten, map_leaves
 
-__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp", "vmap"]
+__all__ = ["grad", "grad_and_value", "jvp", "linearize", "vjp"]
 
 ops: Any = _ops
 Function = Callable[..., Any]
@@ -263,238 +259,3 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
         return linear.form.built(linear.along(directions))
 
     return released(linear.output, linear.keep), along
-
-
-# ---- matrices
-
-
-def jacrev(func: Function, argnums: Argnums = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
-    """The Jacobian as a function: for every output Tensor, in the form of the argument, shape (*output, *input).
-
-    One reverse pass per output element; `chunk_size` is not supported.
-
-    >>> import retrograd as rg
-    >>> rg.func.jacrev(lambda x: x * x)(rg.tensor([1.0, 2.0]))
-    tensor([[2., 0.],
-            [0., 4.]])
-    """
-    if chunk_size is not None:
-        raise NotImplementedError(f"jacrev: chunk_size={chunk_size} is not supported; leave it out.")
-
-    @functools.wraps(func)
-    def transformed(*args: Any, **kwargs: Any) -> Any:
-        numbers, wanted = chosen("jacrev", argnums, args)
-        inputs = Inputs(wanted, "jacrev")
-        with enable_grad():
-            result = func(*replaced(args, numbers, inputs.nest, argnums), **kwargs)
-            output, aux = split_aux("jacrev", result, has_aux)
-            outputs, form = leaves_of("jacrev", output)
-            keep = inputs.reaches_outside(outputs)
-            blocks = [inputs.form.built(rows_of(out, inputs.tensors, keep)) for out in outputs]
-        jacobian, aux = released((form.built(blocks), aux), keep)
-        return (jacobian, aux) if has_aux else jacobian
-
-    return transformed
-
-
-def rows_of(out: Tensor, inputs: Sequence[Tensor], create_graph: bool) -> list[Tensor]:
-    """The Jacobian of one output by every input, row by row."""
-    rows = [pulled([out], inputs, [unit], create_graph=create_graph, retain_graph=True) for unit in units(out)]
-    return [stacked([row[i] for row in rows], x, (*out.shape, *x.shape)) for i, x in enumerate(inputs)]
-
-
-def stacked(parts: Sequence[Tensor | None], like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Equal parts as one Tensor of a shape, None standing for zeros."""
-    if not parts:
-        return make(namespace(like).new_zeros(like._array, shape=shape))
-    found = ops.stack(*[zeros_like(like) if part is None else part for part in parts], axis=0)
-    return ops.reshape(found, shape=shape)  # type: ignore[no-any-return]
-
-
-def jacfwd(func: Function, argnums: Argnums = 0, has_aux: bool = False, *, randomness: str = "error") -> Function:
-    """The Jacobian as `jacrev` gives it, computed column by column: two reverse passes, then one per input element.
-
-    For functions with more outputs than inputs. Of PyTorch's `randomness` only "error" is supported.
-    """
-    if randomness != "error":
-        raise NotImplementedError(f"jacfwd: randomness={randomness!r} is not supported; leave it out.")
-
-    @functools.wraps(func)
-    def transformed(*args: Any, **kwargs: Any) -> Any:
-        numbers, wanted = chosen("jacfwd", argnums, args)
-
-        def of_wanted(values: Any) -> Any:
-            return func(*replaced(args, numbers, values, argnums), **kwargs)
-
-        linear = Linear("jacfwd", of_wanted, (wanted,), has_aux)
-        tensors = linear.inputs.tensors
-        columns = [
-            [linear.along([unit if x is y else zeros_like(y) for y in tensors]) for unit in units(x)] for x in tensors
-        ]
-        blocks = [
-            linear.inputs.form.children[0].built(
-                [turned([column[o] for column in columns[i]], out, x) for i, x in enumerate(tensors)]
-            )
-            for o, out in enumerate(linear.outputs)
-        ]
-        jacobian = linear.form.built(blocks)
-        return (jacobian, released(linear.aux, linear.keep)) if has_aux else jacobian
-
-    return transformed
-
-
-def turned(columns: Sequence[Tensor], out: Tensor, x: Tensor) -> Tensor:
-    """Columns, one per input element, as a Jacobian with the input's axes last."""
-    block = stacked(columns, out, (*x.shape, *out.shape))
-    n, m = x.ndim, out.ndim
-    return ops.permute_dims(block, axes=(*range(n, n + m), *range(n)))  # type: ignore[no-any-return]
-
-
-def hessian(func: Function, argnums: Argnums = 0) -> Function:
-    """Second derivatives as a function: the Jacobian of the Jacobian, both by `jacrev`.
-
-    >>> import retrograd as rg
-    >>> rg.func.hessian(lambda x: (x ** 3).sum())(rg.tensor([1.0, 2.0]))
-    tensor([[ 6.,  0.],
-            [ 0., 12.]])
-    """
-    return jacrev(jacrev(func, argnums), argnums)
-
-
-# ---- batches
-
-
-def vmap(
-    func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None
-) -> Function:
-    """The function over a new dimension: called once per sample, and its results stacked.
-
-    in_dims: the dimension to run over, for all arguments or per argument, in nests like theirs; None for what all
-    samples share. out_dims: where the new dimension stands in the results, likewise; None for a result that is the same
-    for all. randomness: "error" raises if func draws random numbers, "different" lets it, "same" gives every sample the
-    same ones. `chunk_size` is not supported. ValueError for dimensions that do not fit.
-
-    >>> import retrograd as rg
-    >>> rg.func.vmap(rg.dot)(rg.tensor([[1.0, 2.0], [3.0, 4.0]]), rg.tensor([[1.0, 1.0], [1.0, 1.0]]))
-    tensor([3., 7.])
-    """
-    if chunk_size is not None:
-        raise NotImplementedError(f"vmap: chunk_size={chunk_size} is not supported; leave it out.")
-    if randomness not in ("error", "different", "same"):
-        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
-
-    @functools.wraps(func)
-    def transformed(*args: Any, **kwargs: Any) -> Any:
-        if not args:
-            raise ValueError(
-                "vmap: got no inputs. Maybe you forgot to add inputs; a function without is not supported."
-            )
-        leaves, form = flatten(args)
-        samples, size = parted(leaves, mapped(leaves, form, in_dims))
-        with no_grad() if size == 0 else contextlib.nullcontext():
-            results = drawing(
-                lambda i: func(*form.built([part[i] for part in samples]), **kwargs), max(size, 1), randomness
-            )
-        return joined(results, out_dims, size)
-
-    return transformed
-
-
-def mapped(leaves: list[Any], form: Structure, in_dims: Any) -> list[int | None]:
-    """For every leaf of the arguments the dimension to run over."""
-    prefix = tuple(in_dims) if isinstance(in_dims, list) else in_dims
-    dims = spread(prefix, form)
-    if dims is None:
-        raise ValueError(f"vmap: in_dims={in_dims} is not compatible with the structure of the inputs, {form}.")
-    checked: list[int | None] = []
-    for dim, value in zip(dims, leaves):
-        if dim is not None and not isinstance(value, Tensor):
-            raise ValueError(
-                f"vmap: got in_dim={dim} for an input of type {type(value).__name__}; only Tensors can be run over, "
-                "use None as its in_dim."
-            )
-        if dim is not None and not (isinstance(dim, int) and -value.ndim <= dim < value.ndim):
-            raise ValueError(f"vmap: got in_dim={dim} for an input of {value.ndim} dimensions (shape {value.shape}).")
-        checked.append(None if dim is None else dim % value.ndim)
-    return checked
-
-
-def parted(leaves: list[Any], dims: list[int | None]) -> tuple[list[Sequence[Any]], int]:
-    """For every leaf its samples, and how many there are. Without any there is one sample of zeros, to learn shapes."""
-    sizes = {value.shape[dim] for value, dim in zip(leaves, dims) if dim is not None}
-    if not sizes:
-        raise ValueError("vmap: Expected at least one Tensor to vmap over")
-    if len(sizes) > 1:
-        raise ValueError(
-            "vmap: Expected all tensors to have the same size in the mapped dimension, "
-            f"got sizes {sorted(sizes)} for the mapped dimension"
-        )
-    (size,) = sizes
-    samples: list[Sequence[Any]] = []
-    for value, dim in zip(leaves, dims):
-        if dim is None:
-            samples.append([value] * max(size, 1))
-        elif size:
-            samples.append(unbind(value, dim))
-        else:
-            shape = (*value.shape[:dim], *value.shape[dim + 1 :])
-            samples.append([make(namespace(value).new_zeros(value._array, shape=shape))])
-    return samples, size
-
-
-def drawing(call: Callable[[int], Any], count: int, randomness: str) -> list[Any]:
-    """The results of all calls, their draws from the default stream as `randomness` says."""
-    start = default_generator.get_state()
-    results = []
-    for i in range(count):
-        if randomness == "same":
-            default_generator.set_state(start)
-        results.append(call(i))
-    if randomness == "error" and default_generator.get_state().tolist() != start.tolist():
-        default_generator.set_state(start)
-        raise RuntimeError(
-            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
-            "randomness flags on vmap or perform the randomness operation out of vmap."
-        )
-    return results
-
-
-def joined(results: list[Any], out_dims: Any, size: int) -> Any:
-    """The results of all samples as one, along a new dimension."""
-    first, form = flatten(results[0])
-    rows = [flatten(result)[0] for result in results]
-    dims = spread(tuple(out_dims) if isinstance(out_dims, list) else out_dims, form)
-    if dims is None:
-        raise ValueError(f"vmap: out_dims={out_dims} is not compatible with the structure of the outputs, {form}.")
-    outputs = []
-    for i, dim in enumerate(dims):
-        column = [row[i] for row in rows]
-        if dim is None:
-            outputs.append(common(column))
-            continue
-        if not isinstance(first[i], Tensor):
-            raise ValueError(
-                f"vmap: the function must only return Tensors, got type {type(first[i]).__name__}. "
-                "Did you mean to set out_dims= to None for output?"
-            )
-        axis = dimension(dim, first[i].ndim + 1)
-        stack = ops.stack(*column, axis=axis)
-        if not size:
-            xp = namespace(stack)
-            shape = tuple(0 if a == axis else n for a, n in enumerate(stack.shape))
-            stack = make(xp.new_zeros(stack._array, shape=shape))
-        outputs.append(stack)
-    return form.built(outputs)
-
-
-def common(column: list[Any]) -> Any:
-    """What is the same for all samples; ValueError where it is not."""
-    first = column[0]
-    for other in column[1:]:
-        if isinstance(first, Tensor):
-            same = other is first or bool(namespace(first).all(first._array == other._array))
-        else:
-            same = other is first or other == first
-        if not same:
-            raise ValueError("vmap: an output differs between samples, so its out_dim cannot be None.")
-    return first
