@@ -39,8 +39,73 @@ globals().update(FUNCTIONS)
 
 __version__ = "0.1.0"
 
-ROOMS = ("cli", "cuda", "data", "distributed", "func", "io", "linalg", "nn", "optim", "training", "utils", "viz")
+ROOMS = (
+    "cli",
+    "cuda",
+    "data",
+    "distributed",
+    "func",
+    "io",
+    "linalg",
+    "nn",
+    "optim",
+    "profiler",
+    "training",
+    "utils",
+    "viz",
+)
 """Submodules that are imported when they are first named: `rg.nn` needs no import of its own."""
+
+LAYERS = (
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "alpha_dropout",
+    "avg_pool1d",
+    "batch_norm",
+    "bilinear",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "celu_",
+    "channel_shuffle",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "ctc_loss",
+    "dropout",
+    "embedding",
+    "feature_alpha_dropout",
+    "group_norm",
+    "hinge_embedding_loss",
+    "instance_norm",
+    "kl_div",
+    "layer_norm",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
+    "max_pool3d",
+    "native_channel_shuffle",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
+    "relu_",
+    "rms_norm",
+    "rrelu",
+    "rrelu_",
+    "selu",
+    "selu_",
+    "threshold",
+    "threshold_",
+    "triplet_margin_loss",
+)
+"""Functions of `nn.functional` that are here too, as PyTorch has them; `nn` is imported when one is first named."""
 
 __all__ = [
     "Tensor",
@@ -80,10 +145,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in ROOMS:
         return importlib.import_module(f"retrograd.{name}")
+    if name in LAYERS:
+        globals()[name] = function = getattr(importlib.import_module("retrograd.nn.top_level"), name)
+        return function
+    if name == "profile":
+        return importlib.import_module("retrograd.profiler").profile
     if name in ("load", "save"):  # where PyTorch's users look for them; they say what to use
         return getattr(importlib.import_module("retrograd.io"), name)
     raise AttributeError(f"module 'retrograd' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *ROOMS})
+    return sorted({*globals(), *ROOMS, *LAYERS})

@@ -13,6 +13,7 @@ from retrograd import io as io
 from retrograd import linalg as linalg
 from retrograd import nn as nn
 from retrograd import optim as optim
+from retrograd import profiler as profiler
 from retrograd import training as training
 from retrograd import utils as utils
 from retrograd import viz as viz
@@ -42,7 +43,54 @@ from retrograd.backends.device import get_default_device as get_default_device
 from retrograd.backends.device import set_default_device as set_default_device
 from retrograd.backends.flags import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from retrograd.backends.flags import use_deterministic_algorithms as use_deterministic_algorithms
-from retrograd.func.transforms import vmap as vmap
+from retrograd.func.batches import vmap as vmap
+from retrograd.nn.top_level import adaptive_avg_pool1d as adaptive_avg_pool1d
+from retrograd.nn.top_level import adaptive_max_pool1d as adaptive_max_pool1d
+from retrograd.nn.top_level import alpha_dropout as alpha_dropout
+from retrograd.nn.top_level import avg_pool1d as avg_pool1d
+from retrograd.nn.top_level import batch_norm as batch_norm
+from retrograd.nn.top_level import bilinear as bilinear
+from retrograd.nn.top_level import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from retrograd.nn.top_level import celu as celu
+from retrograd.nn.top_level import celu_ as celu_
+from retrograd.nn.top_level import channel_shuffle as channel_shuffle
+from retrograd.nn.top_level import conv1d as conv1d
+from retrograd.nn.top_level import conv2d as conv2d
+from retrograd.nn.top_level import conv3d as conv3d
+from retrograd.nn.top_level import conv_transpose1d as conv_transpose1d
+from retrograd.nn.top_level import conv_transpose2d as conv_transpose2d
+from retrograd.nn.top_level import conv_transpose3d as conv_transpose3d
+from retrograd.nn.top_level import cosine_embedding_loss as cosine_embedding_loss
+from retrograd.nn.top_level import cosine_similarity as cosine_similarity
+from retrograd.nn.top_level import ctc_loss as ctc_loss
+from retrograd.nn.top_level import dropout as dropout
+from retrograd.nn.top_level import embedding as embedding
+from retrograd.nn.top_level import feature_alpha_dropout as feature_alpha_dropout
+from retrograd.nn.top_level import group_norm as group_norm
+from retrograd.nn.top_level import hinge_embedding_loss as hinge_embedding_loss
+from retrograd.nn.top_level import instance_norm as instance_norm
+from retrograd.nn.top_level import kl_div as kl_div
+from retrograd.nn.top_level import layer_norm as layer_norm
+from retrograd.nn.top_level import margin_ranking_loss as margin_ranking_loss
+from retrograd.nn.top_level import max_pool1d as max_pool1d
+from retrograd.nn.top_level import max_pool1d_with_indices as max_pool1d_with_indices
+from retrograd.nn.top_level import max_pool2d as max_pool2d
+from retrograd.nn.top_level import max_pool3d as max_pool3d
+from retrograd.nn.top_level import native_channel_shuffle as native_channel_shuffle
+from retrograd.nn.top_level import pairwise_distance as pairwise_distance
+from retrograd.nn.top_level import pdist as pdist
+from retrograd.nn.top_level import pixel_shuffle as pixel_shuffle
+from retrograd.nn.top_level import pixel_unshuffle as pixel_unshuffle
+from retrograd.nn.top_level import poisson_nll_loss as poisson_nll_loss
+from retrograd.nn.top_level import relu_ as relu_
+from retrograd.nn.top_level import rms_norm as rms_norm
+from retrograd.nn.top_level import rrelu as rrelu
+from retrograd.nn.top_level import rrelu_ as rrelu_
+from retrograd.nn.top_level import selu as selu
+from retrograd.nn.top_level import selu_ as selu_
+from retrograd.nn.top_level import threshold as threshold
+from retrograd.nn.top_level import threshold_ as threshold_
+from retrograd.nn.top_level import triplet_margin_loss as triplet_margin_loss
 from typing import Any
 import numpy as np
 
@@ -53,6 +101,7 @@ nan: _float
 pi: _float
 __version__: str
 ROOMS: tuple[str, ...]
+LAYERS: tuple[str, ...]
 DTYPES: dict[str, np.dtype[Any]]
 float16: np.dtype[Any]
 half: np.dtype[Any]
@@ -209,6 +258,7 @@ def get_rng_state() -> Tensor: ...
 def greater(input: Tensor, other: Any) -> Tensor: ...
 def greater_equal(input: Tensor, other: Any) -> Tensor: ...
 def gt(input: Tensor, other: Any) -> Tensor: ...
+def hardshrink(input: Tensor, lambd: _float = ...) -> Tensor: ...
 def heaviside(input: Tensor, values: Tensor) -> Tensor: ...
 def histc(input: Tensor, bins: _int = ..., min: _float = ..., max: _float = ...) -> Tensor: ...
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]: ...
@@ -314,6 +364,7 @@ def pinverse(input: Tensor, rcond: _float = ...) -> Tensor: ...
 def polygamma(n: _int, input: Tensor) -> Tensor: ...
 def positive(input: Tensor) -> Tensor: ...
 def pow(input: Any, exponent: Any) -> Tensor: ...
+def prelu(input: Tensor, weight: Tensor) -> Tensor: ...
 def prod(input: Tensor, dim: _int | None = ..., keepdim: _bool = ..., *, dtype: Any = ...) -> Tensor: ...
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: _bool = ...) -> Tensor: ...
 def qr(input: Tensor, some: _bool = ...) -> _QRResult: ...

@@ -211,6 +211,7 @@ def front_door_stub() -> str:
     for room in ("autograd", *door.ROOMS):
         if importlib.util.find_spec(f"retrograd.{room}") is not None:
             writer.imports.add(f"from retrograd import {room} as {room}")
+    writer.imports |= {f"from retrograd.nn.top_level import {name} as {name}" for name in door.LAYERS}
     for name in door.__all__:
         value = getattr(door, name)
         if name in NAMES or name == "autograd" or value is Tensor:
@@ -226,7 +227,12 @@ def front_door_stub() -> str:
             writer.lines.append(f"{name} = _Device")
         elif isinstance(value, type) or name not in FUNCTIONS:
             writer.imports.add(f"from {value.__module__} import {getattr(value, '__name__', name)} as {name}")
-    writer.lines += ["__version__: str", "ROOMS: tuple[str, ...]", "DTYPES: dict[str, np.dtype[Any]]"]
+    writer.lines += [
+        "__version__: str",
+        "ROOMS: tuple[str, ...]",
+        "LAYERS: tuple[str, ...]",
+        "DTYPES: dict[str, np.dtype[Any]]",
+    ]
     writer.lines += [f"{name}: np.dtype[Any]" for name in NAMES]
     for name, function in sorted(FUNCTIONS.items()):
         if not isinstance(function, type):

@@ -69,3 +69,29 @@ def test_deterministic_algorithms_can_be_asked_for():
     rg.use_deterministic_algorithms(True)
     assert rg.are_deterministic_algorithms_enabled()
     rg.use_deterministic_algorithms(False)
+
+
+def test_functions_of_layers_are_at_the_front_door_without_importing_layers_for_it():
+    code = (
+        "import sys, retrograd as rg; a = 'retrograd.nn' in sys.modules;"
+        "print(a, rg.conv2d is rg.nn.functional.conv2d, rg.max_pool2d is rg.max_pool2d, 'conv2d' in dir(rg))"
+    )
+    assert run(code).split() == ["False", "True", "True", "True"]
+
+
+def test_the_front_door_names_every_function_of_layers_that_it_leads_to():
+    from retrograd.nn import top_level
+
+    assert list(rg.LAYERS) == top_level.__all__
+    assert [name for name in rg.LAYERS if not callable(getattr(rg, name))] == []
+    assert set(rg.LAYERS) & set(rg.__all__) == set()
+
+
+def test_reductions_have_numbers_at_the_front_door():
+    x, y = rg.zeros(2, 3), rg.ones(2, 3)
+    assert rg.kl_div(x, y, 0).shape == (2, 3)
+    assert rg.binary_cross_entropy_with_logits(x, y, reduction=2).item() == pytest.approx(6 * 0.6931, rel=1e-4)
+    with pytest.raises(TypeError, match="reduction"):
+        rg.kl_div(x, y, "mean")
+    with pytest.raises(ValueError, match="reduction"):
+        rg.kl_div(x, y, 3)

@@ -302,6 +302,37 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     return _ops.logit(input, eps=eps)  # type: ignore[no-any-return]
 
 
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where it is positive, else weight · x (He et al. 2015).
+
+    weight: (1,), or (channels,) for input (batch, channels, *).
+
+    >>> import retrograd as rg
+    >>> rg.prelu(rg.tensor([2.0, -2.0]), rg.tensor([0.25]))
+    tensor([ 2.0000, -0.5000])
+    """
+    if weight.ndim == 1 and weight.shape[0] != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if weight.shape[0] != channels:
+            raise RuntimeError(f"prelu: {weight.shape[0]} weights do not fit input {input.shape}: {channels} channels")
+        weight = _ops.reshape(weight, shape=(-1, *[1] * (input.ndim - 2)))
+    elif weight.ndim > 1:
+        raise RuntimeError(f"prelu: expected `weight` to be a scalar or 1D tensor, got shape {weight.shape}")
+    elif input.ndim == 0:
+        weight = _ops.reshape(weight, shape=())
+    return _ops.where(input > 0, input, weight * input)  # type: ignore[no-any-return]
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x outside of [−lambd, lambd], 0 inside.
+
+    >>> import retrograd as rg
+    >>> rg.hardshrink(rg.tensor([1.0, 0.3]))
+    tensor([1., 0.])
+    """
+    return _ops.hardshrink(input, lambd=lambd)  # type: ignore[no-any-return]
+
+
 # ---- along a dimension
 
 
@@ -342,7 +373,7 @@ def _normalised(name: str, input: Tensor, dim: int, dtype: Any) -> Tensor:
 for _function, *_aliases in (
     (add,), (sub, "subtract"), (rsub,), (mul, "multiply"), (div, "divide"), (pow,), (float_power,), (clamp, "clip"),
     (clamp_min,), (clamp_max,), (lerp,), (addcmul,), (addcdiv,), (round,), (nan_to_num,), (logit,), (softmax,),
-    (log_softmax,),
+    (log_softmax,), (prelu,), (hardshrink,),
 ):  # fmt: skip
     for _name in (_function.__name__, *_aliases):
         public(_function, name=_name)

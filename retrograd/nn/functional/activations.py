@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.autograd import ops
+from retrograd.autograd.methods.arithmetic import hardshrink, prelu
 from retrograd.autograd.methods.random import default_generator
 from retrograd.autograd.tensor import Tensor, make, namespace
 from retrograd.autograd.view import overwrite
@@ -105,23 +106,6 @@ def rrelu(
     return finished(input, out, inplace, "rrelu_")
 
 
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """x where it is positive, else weight · x (He et al. 2015).
-
-    weight: (1,), or (channels,) for input (batch, channels, *).
-    """
-    if weight.ndim == 1 and weight.shape[0] != 1:
-        channels = input.shape[1] if input.ndim > 1 else 1
-        if weight.shape[0] != channels:
-            raise RuntimeError(f"prelu: {weight.shape[0]} weights do not fit input {input.shape}: {channels} channels")
-        weight = ops.reshape(weight, shape=(-1, *[1] * (input.ndim - 2)))
-    elif weight.ndim > 1:
-        raise RuntimeError(f"prelu: expected `weight` to be a scalar or 1D tensor, got shape {weight.shape}")
-    elif input.ndim == 0:
-        weight = ops.reshape(weight, shape=())
-    return ops.where(input > 0, input, weight * input)
-
-
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha · (exp x − 1)."""
     return finished(input, ops.elu(input, alpha=alpha, scale=1.0, inner=1.0), inplace, "elu_")
@@ -201,11 +185,6 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where it exceeds the threshold, else the value."""
     return finished(input, ops.threshold(input, threshold=threshold, value=value), inplace, "threshold_")
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x outside of [−lambd, lambd], 0 inside."""
-    return ops.hardshrink(input, lambd=lambd)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
