@@ -29,7 +29,8 @@ SHOWN = 8
 class Segmentation(Recipe):
     """Adam on the cross-entropy of every pixel, the learning rate along one cycle (Smith & Topin 2018).
 
-    The measure is the mean intersection over union of the classes. Class 0 is the background, class c + 1 the images of label c.
+    The measure is the mean intersection over union of the classes. Class 0 is the background, class c + 1 the images of
+    label c.
     """
 
     PLAN = Plan(epochs=6, batch_size=10, lr=1e-2)
