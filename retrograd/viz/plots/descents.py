@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def descents(
     if axes is None:
         axes = new_figure(5.0, 4.2).subplots()
     shown = np.log10(height - height.min() + 1e-3 * np.ptp(height)) if log else height
-    looks = {"aspect": "auto", "cmap": "Greys_r", "alpha": 0.5, "interpolation": "bilinear"}
+    looks: dict[str, Any] = {"aspect": "auto", "cmap": "Greys_r", "alpha": 0.5, "interpolation": "bilinear"}
     axes.imshow(shown, extent=bounds, origin="lower", **looks)
     axes.contour(x, y, shown, levels=12, colors="white", linestyles="solid", linewidths=0.6)
     for number, (name, positions) in enumerate(paths.items()):
