@@ -323,8 +323,8 @@ class TestL54Penalties:
         np.testing.assert_allclose(coupled, penalised, rtol=1e-8)
         assert np.abs(decayed - penalised).max() > 1e-3
 
-    def test_L54_an_l1_penalty_shrinks_weights_by_equal_steps(self):
-        w = nn.Parameter(rg.tensor([3.0, -0.5, 1.0], dtype=rg.float64))
+    def test_L54_an_l1_penalty_shrinks_weights_by_equal_steps(self, device):
+        w = nn.Parameter(rg.tensor([3.0, -0.5, 1.0], dtype=rg.float64, device=device))
         (0.1 * w.abs().sum()).backward()
         assert w.grad.tolist() == [0.1, -0.1, 0.1]
 
