@@ -222,7 +222,7 @@ def _operand(primitive: Primitive, operand: Any) -> Any:
 
 
 def _described(value: Any) -> str:
-    return f"{type(value).__name__} {value!r}"[:80]
+    return " ".join(f"{type(value).__name__} {value!r}".split())[:80]
 
 
 _NO_LOOP = ("ufunc", "numpy boolean", "Wrong type", "the dtype is")

@@ -51,9 +51,13 @@ class Module(Stateful, Hooked):
         raise NotImplementedError(f"{type(self).__name__} defines no forward(), which a call of the module runs.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self._hooks is None and not EVERY:
-            return self.forward(*args, **kwargs)
-        return (self._hooks or NONE).call(self, args, kwargs)
+        try:
+            if self._hooks is None and not EVERY:
+                return self.forward(*args, **kwargs)
+            return (self._hooks or NONE).call(self, args, kwargs)
+        except AttributeError as error:
+            refuse_foreign(self, (*args, *kwargs.values()), error)
+            raise
 
     # ---- attributes
 
@@ -67,7 +71,10 @@ class Module(Stateful, Hooked):
         if registered is None:
             if kind or isinstance(value, Buffer):
                 kind = kind or "buffer"
-                raise AttributeError(f"cannot assign {kind}s before Module.__init__() call")
+                raise AttributeError(
+                    f"cannot assign {kind}s before Module.__init__() call; begin {type(self).__name__}.__init__ with "
+                    "super().__init__()."
+                )
         elif kind:
             self._place(name, kind)
         elif name in registered:
@@ -365,6 +372,16 @@ class Module(Stateful, Hooked):
         if not below and len(lines) <= 1:
             return f"{self._get_name()}({extra})"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines + below) + "\n)"
+
+
+def refuse_foreign(module: Module, given: tuple[Any, ...], error: AttributeError) -> None:
+    """TypeError where a layer of the library failed on an argument that is no Tensor. Other errors are the caller's."""
+    if isinstance(error.obj, Tensor) or not type(module).__module__.startswith("retrograd.nn."):
+        return
+    if any(error.obj is value for value in given):
+        what = "unpack it, e.g. out, _ = lstm(x)" if isinstance(error.obj, tuple) else "rg.tensor(...) makes one"
+        name, kind = type(module).__name__, type(error.obj).__name__
+        raise TypeError(f"{name}: expected a Tensor, got {kind}; {what}.") from None
 
 
 def indented(text: str) -> str:

@@ -311,3 +311,23 @@ def test_clipping_and_norms_work_on_every_device(device):
     assert weight.grad.tolist() == pytest.approx([0.6, 0.8])
     nn.utils.clip_grad_value_(weight, 0.7)
     assert weight.grad.tolist() == pytest.approx([0.6, 0.7])
+
+
+@pytest.mark.parametrize("value", [(rg.ones(2, 3), None), [1.0, 2.0, 3.0], np.ones((2, 3)), None])
+def test_a_layer_that_is_given_something_else_than_a_tensor_names_its_type(value):
+    layers = nn.Linear(3, 2), nn.Dropout(), nn.LayerNorm(3), nn.MaxPool1d(2), nn.Embedding(3, 2), nn.CrossEntropyLoss()
+    for layer in layers:
+        arguments = (value, rg.zeros(2)) if isinstance(layer, nn.CrossEntropyLoss) else (value,)
+        if isinstance(value, np.ndarray) and not isinstance(layer, (nn.Linear, nn.Dropout, nn.CrossEntropyLoss)):
+            continue  # the others take arrays
+        with pytest.raises(TypeError, match=f"^{type(layer).__name__}: expected a Tensor, got {type(value).__name__}"):
+            layer(*arguments)
+
+
+def test_an_attribute_that_a_network_itself_misses_stays_an_attribute_error():
+    class Network(nn.Module):
+        def forward(self, x):
+            return x.shape
+
+    with pytest.raises(AttributeError, match="shape"):
+        Network()((1, 2))

@@ -22,9 +22,10 @@ def same_dtype(name: str, *arrays: Any) -> None:
     """A product promotes nothing. RuntimeError for operands of several dtypes."""
     for array in arrays:
         if array.dtype != arrays[0].dtype:
+            floating = next((a.dtype for a in (array, *arrays) if a.dtype.kind == "f"), array.dtype)
             raise RuntimeError(
                 f"{name}: operands must have the same dtype, got {arrays[0].dtype} and {array.dtype}; "
-                f"convert one, e.g. x.to(rg.{array.dtype})."
+                f"convert one, e.g. x.to(rg.{floating})."
             )
 
 

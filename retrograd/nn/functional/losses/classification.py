@@ -138,8 +138,8 @@ def batched(input: Tensor, target: Tensor, axis: int) -> tuple[Tensor, Tensor]:
             f'e.g. target.to("{place}").'
         )
     if shape[:axis] + shape[axis + 1 :] != wanted:
-        raise (RuntimeError if len(shape) > 2 else ValueError)(
-            f"input {shape} and target {wanted} do not fit: expected class indices of shape "
+        raise (ValueError if len(shape) == 2 > len(wanted) else RuntimeError)(
+            f"input {shape} and {target.dtype} target {wanted} do not fit: expected class indices of shape "
             f"{shape[:axis] + shape[axis + 1 :]}, or probabilities (floating) of the input's shape."
         )
     if target._array.dtype.kind not in "iu":
@@ -216,7 +216,10 @@ def probability_cross_entropy(
 ) -> Tensor:
     """−Σ target · log softmax(input) over the classes; the mean is over the batch and all that follows the classes."""
     if target.shape != input.shape:
-        raise RuntimeError(f"input {input.shape} and probabilities {target.shape} must have the same shape.")
+        raise RuntimeError(
+            f"input {input.shape} and {target.dtype} target {target.shape} do not fit: class indices are integers, "
+            "see target.long(); probabilities have the input's shape."
+        )
     count = input.shape[axis]
     if smoothing:
         target = target * (1 - smoothing) + smoothing / count
