@@ -23,7 +23,7 @@ ON_THE_HOST = {
 """Rows without a test on every device, and why."""
 
 
-def tests_by_row() -> dict[str, list[ast.FunctionDef]]:
+def by_row() -> dict[str, list[ast.FunctionDef]]:
     """The test functions whose names start with a row."""
     found = collections.defaultdict(list)
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
@@ -34,13 +34,13 @@ def tests_by_row() -> dict[str, list[ast.FunctionDef]]:
 
 
 def test_every_row_has_a_test_and_every_test_a_row():
-    assert sorted(tests_by_row()) == [f"L{row:02}" for row in ROWS]
+    assert sorted(by_row()) == [f"L{row:02}" for row in ROWS]
 
 
 def test_every_row_is_tested_on_every_device_or_says_why_not():
     host = [
         row
-        for row, tests in sorted(tests_by_row().items())
+        for row, tests in sorted(by_row().items())
         if not any(argument.arg == "device" for test in tests for argument in test.args.args)
     ]
     assert host == list(ON_THE_HOST)
