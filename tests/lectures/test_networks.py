@@ -112,6 +112,88 @@ def test_L58_the_2_4_1_sigmoid_network_learns_with_adam_and_reports_loss_and_acc
     assert max(np.diff(mean_loss[100:])) < 1e-2  # the loss decreases over the epochs
 
 
+class ConvNet(nn.Module):
+    """conv(1→6, 3), pool, conv(6→16, 3), pool, 120-84-10, for images of 32×32."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 3)
+        self.conv2 = nn.Conv2d(6, 16, 3)
+        self.fc1 = nn.Linear(16 * 6 * 6, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.conv1(x).relu(), (2, 2))
+        x = nn.functional.max_pool2d(self.conv2(x).relu(), 2)
+        x = x.view(len(x), -1)
+        return self.fc3(self.fc2(self.fc1(x).relu()).relu())
+
+
+def bars(count):
+    """Noisy images of ten classes: a bright column, or row, in one of five places."""
+    y = rg.arange(count) % 10
+    x = 0.3 * rg.randn(count, 1, 32, 32)
+    for i, place in enumerate(y.tolist()):
+        start = 3 + 6 * (place % 5)
+        image = x[i, 0].T if place < 5 else x[i, 0]
+        image[start : start + 2] += 1.0
+    return x, y
+
+
+def test_L58_the_conv_net_has_the_notes_shapes(device):
+    with rg.device(device):
+        net = ConvNet()
+        x = rg.randn(2, 1, 32, 32)
+    pooled = nn.functional.max_pool2d(net.conv1(x).relu(), 2)
+    assert net.conv1(x).shape == (2, 6, 30, 30)
+    assert pooled.shape == (2, 6, 15, 15)
+    assert net.conv2(pooled).shape == (2, 16, 13, 13)
+    assert net(x).shape == (2, 10)
+    assert [p.shape for p in net.parameters()][:6] == [(6, 1, 3, 3), (6,), (16, 6, 3, 3), (16,), (120, 576), (120,)]
+    assert sum(p.numel() for p in net.parameters()) == 60 + 880 + 69_240 + 10_164 + 850
+    net(x).backward(rg.randn(2, 10, device=device))
+    assert all(p.grad.shape == p.shape for p in net.parameters())
+
+
+def test_L58_the_conv_nets_step_by_hand_is_sgds(device):
+    rg.manual_seed(0)
+    with rg.device(device):
+        x, y = bars(4)
+        net, twin = ConvNet(), ConvNet()
+    twin.load_state_dict(net.state_dict())
+    optimizer = optim.SGD(twin.parameters(), lr=0.01)
+    for model in (net, twin):
+        nn.functional.cross_entropy(model(x), y).backward()
+    for p in net.parameters():
+        p.data.sub_(p.grad.data * 0.01)
+    optimizer.step()
+    for ours, theirs in zip(net.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(host(ours), host(theirs), rtol=1e-6)
+
+
+def test_L58_the_conv_net_learns_to_tell_bars_apart(device):
+    rg.manual_seed(0)
+    with rg.device(device):
+        x, y = bars(80)
+        unseen, truth = bars(40)
+        net = ConvNet()
+        optimizer = optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        losses = []
+        for _ in range(12):
+            for inputs, targets in rg.data.DataLoader(rg.data.TensorDataset(x, y), batch_size=20, shuffle=True):
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(net(inputs), targets)
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+        with rg.no_grad():
+            accuracy = (net(unseen).argmax(1) == truth).double().mean().item()
+    assert losses[0] == pytest.approx(np.log(10), abs=0.1)
+    assert losses[-1] < 0.3
+    assert accuracy > 0.9
+
+
 def trained_on_mnist(folder, *more):
     """The measures of `retrograd train mlp` on MNIST."""
     root = os.environ.get("RETROGRAD_DATA")

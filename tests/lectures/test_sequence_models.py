@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import retrograd as rg
+from retrograd.data import DataLoader, split_text
+from retrograd.models.char_rnn import CharRNN
 from retrograd.models.gpt import GPT
 from retrograd.models.transformer import TranslationTransformer
 from retrograd.nn import functional as F
@@ -84,3 +87,37 @@ def test_L68_a_causal_language_model_learns_a_text_and_samples_words_of_it(devic
     words = [word for sample in samples for word in sample.split()[:-1]]
     assert np.mean([word in TEXT.split() for word in words]) > 0.8
     assert len(set(samples)) > 1
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM"])
+def test_L68_a_character_network_learns_a_text_and_samples_words_of_it(kind, device):
+    rg.manual_seed(0)
+    with rg.device(device):
+        train, held_out = split_text(TEXT, 20, held_out=0.2)
+        model = CharRNN(len(train.vocabulary), kind, n_embd=16, hidden_size=32)
+        optimizer = rg.optim.Adam(model.parameters(), lr=1e-2)
+        losses = []
+        for _ in range(6):
+            for inputs, targets in DataLoader(train, batch_size=32, shuffle=True, drop_last=True):
+                optimizer.zero_grad()
+                logits, _ = model(inputs)
+                loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+                loss.backward()
+                rg.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                losses.append(loss.item())
+        with rg.no_grad():
+            unseen = [
+                F.cross_entropy(model(x)[0].flatten(0, 1), y.flatten()).item() for x, y in DataLoader(held_out, 2)
+            ]
+        letters = train.vocabulary
+        prompt = letters.encode("the cat ").expand(4, -1)
+        samples = [letters.decode(row) for row in model.generate(prompt, 40, temperature=0.5)]
+        likeliest = letters.decode(model.generate(prompt[:1], 40, temperature=0)[0])
+    assert abs(losses[0] - np.log(len(letters))) < 0.3
+    assert losses[-1] < 0.45
+    assert np.mean(unseen) < 0.5
+    words = [word for sample in samples for word in sample.split()[:-1]]
+    assert np.mean([word in TEXT.split() for word in words]) > 0.8
+    assert len(set(samples)) > 1
+    assert set(likeliest.split()[:-1]) <= set(TEXT.split())
