@@ -91,6 +91,7 @@ from retrograd.nn.top_level import selu_ as selu_
 from retrograd.nn.top_level import threshold as threshold
 from retrograd.nn.top_level import threshold_ as threshold_
 from retrograd.nn.top_level import triplet_margin_loss as triplet_margin_loss
+from retrograd.profiler import profile as profile
 from typing import Any
 import numpy as np
 

@@ -211,6 +211,7 @@ def front_door_stub() -> str:
     for room in ("autograd", *door.ROOMS):
         if importlib.util.find_spec(f"retrograd.{room}") is not None:
             writer.imports.add(f"from retrograd import {room} as {room}")
+    writer.imports.add("from retrograd.profiler import profile as profile")
     writer.imports |= {f"from retrograd.nn.top_level import {name} as {name}" for name in door.LAYERS}
     for name in door.__all__:
         value = getattr(door, name)
