@@ -52,9 +52,11 @@ def three_digits(value: float) -> str:
     return f"{value:,.{3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def markdown(results: Results) -> str:
-    """Return the whole report as Markdown."""
+def markdown(results: Results, picture: str | None = None) -> str:
+    """Return the whole report as Markdown; `picture` names the file of the plot beside it."""
     parts = ["# Speed", "", *_machine_lines(results), ""]
+    if picture is not None:
+        parts += [f"![the tables below as a plot]({picture})", ""]
     if results["workloads"]:
         parts += ["## Training steps", "", _how_workloads_were_timed(results), ""]
         for row in results["workloads"].values():
@@ -149,12 +151,18 @@ def _ratio_cell(value: Spread | None) -> str:
     return f"{value.median:.{decimals}f} ({value.lowest:.{decimals}f}–{value.highest:.{decimals}f})"
 
 
-def _machine_lines(results: Results) -> list[str]:
+def machine_line(results: Results) -> str:
+    """Name the machine, the threads and the day."""
     machine = results["machine"]
     threads = "one thread" if machine["threads"] == 1 else f"{machine['threads']} threads"
+    size = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
+    return f"{machine['cpu']}, {size}, {machine['system']}; {threads}; {machine['date']}"
+
+
+def _machine_lines(results: Results) -> list[str]:
+    machine = results["machine"]
     lines = [
-        f"- {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}; {threads}; "
-        f"{machine['date']}",
+        f"- {machine_line(results)}",
         f"- Python {machine['python']}, NumPy {machine['numpy']} with {machine['blas']} ({machine['simd']})",
         "- " + ", ".join(f"{entry['title']} {entry['version']}" for entry in results["libraries"].values()),
     ]

@@ -174,11 +174,13 @@ def write(results: Json, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"threads-{results['machine']['threads']}"
     (folder / f"{stem}.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / f"{stem}.md").write_text(report.markdown(results), encoding="utf-8")
+    picture: str | None = f"{stem}.png"
     try:
         plot.plot(results, folder / f"{stem}.png")
     except ModuleNotFoundError as error:
         print(f"no plot: {error.name} is not installed", file=sys.stderr)
+        picture = None
+    (folder / f"{stem}.md").write_text(report.markdown(results, picture), encoding="utf-8")
 
 
 def failures(results: Json) -> list[str]:

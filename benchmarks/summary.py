@@ -28,7 +28,18 @@ def markdown(runs: Sequence[Results]) -> str:
     means = [_mean_cell(run) for run in runs]
     lines.append(["**geometric mean**", "", *means, *[""] * (len(beside) + 1)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\nTimes and memory are divided by PyTorch's; below 1 is better.\n"
+    return "\n".join(
+        [
+            *("# Training steps beside PyTorch", "", f"{report.machine_line(first)}{_further(runs)}", "", table, ""),
+            "Times and memory are divided by PyTorch's: below 1 is better. JAX and NumPy by hand are with the first "
+            f"number of threads. `{first['settings']['command']}`\n",
+        ]
+    )
+
+
+def _further(runs: Sequence[Results]) -> str:
+    """Name the numbers of threads of the runs after the first."""
+    return "".join(f"; {_threads(run)}" for run in runs[1:])
 
 
 def geometric_mean(run: Results) -> float | None:

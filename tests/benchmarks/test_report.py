@@ -113,7 +113,9 @@ def test_the_summary_has_a_column_for_every_number_of_threads_and_the_memory_rat
     memory = {"retrograd": {"before": 10, "peak": 20}, "torch": {"before": 100, "peak": 140}}
     first = {**results, "workloads": {"net": {**ROW, "memory": memory}}}
     second = {**first, "machine": {**results["machine"], "threads": 2}}
-    lines = summary.markdown([first, second]).splitlines()
+    text = summary.markdown([first, second]).splitlines()
+    assert "one thread; x; 2 threads" in text[2]
+    lines = [line for line in text if line.startswith("|")]
     assert lines[0] == "| training step | retrograd, ms | 1 thread | 2 threads | NumPy by hand | memory |"
     assert lines[2] == "| a network | 1,000 | 0.50 | 0.50 | 0.50 | 0.25 |"
     assert lines[3].startswith("| **geometric mean** |  | **0.50** | **0.50** |")
