@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from retrograd.viz.plots.canvas import Path, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["curves", "gradient_norms"]
-
-Path = str | os.PathLike[str]
 
 
 def curves(
@@ -43,7 +42,7 @@ def curves(
         part, _, quantity = name.partition("_")
         known = part in ("train", "training", "val", "valid", "validation", "test") and quantity
         panels.setdefault(quantity if known else name, {})[part if known else name] = values
-    figure = _figure(figsize=(4.5 * len(panels), 3.2))
+    figure = new_figure(4.5 * len(panels), 3.2)
     for axes, (quantity, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
         for name, values in lines.items():
             axes.plot(range(1, len(values) + 1), values, marker="." if len(values) <= 50 else "", label=name)
@@ -72,7 +71,7 @@ def gradient_norms(norms: Mapping[str, float], path: Path | None = None, *, titl
     values = np.array(list(norms.values()), np.float64)
     drawn = np.where(np.isfinite(values) & (values > 0), values, np.nan)
     labels = [name if np.isfinite(bar) else f"{name} ({value:g})" for name, value, bar in zip(norms, values, drawn)]
-    figure = _figure(figsize=(max(4.0, 0.45 * len(labels) + 1.5), 3.6))
+    figure = new_figure(max(4.0, 0.45 * len(labels) + 1.5), 3.6)
     axes = figure.subplots()
     axes.bar(range(len(labels)), drawn)
     if np.isfinite(drawn).any():
@@ -83,17 +82,7 @@ def gradient_norms(norms: Mapping[str, float], path: Path | None = None, *, titl
     return _finished(figure, path, title)
 
 
-def _figure(**options: Any) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("curves need matplotlib: pip install 'retrograd[viz]'") from error
-    return Figure(layout="constrained", **options)
-
-
 def _finished(figure: Figure, path: Path | None, title: str) -> Figure:
     if title:
         figure.suptitle(title)
-    if path is not None:
-        figure.savefig(path, dpi=120)
-    return figure
+    return finished(figure, path)
