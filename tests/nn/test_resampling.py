@@ -31,6 +31,24 @@ def nearest_reference(x, scale_factor):
     return x.repeat(scale_factor, -1).repeat(scale_factor, -2)
 
 
+def sampled_reference(pixels, weights, index):
+    """The plain sum: what a product with one-hot vectors picks."""
+    one_hot = np.eye(pixels.shape[2])[index]
+    return np.einsum("ncp,nkm,nkmp->ncm", pixels, weights, one_hot)
+
+
+def plain_grid_sample(input, grid):
+    """Bilinear sampling, zeros outside, corners aligned, from the operations that everyone knows."""
+    height, width = input.shape[2:]
+    x, y = (grid[..., 0] + 1) / 2 * (width - 1), (grid[..., 1] + 1) / 2 * (height - 1)
+    total = 0
+    for row in range(height):
+        for column in range(width):
+            weight = (1 - (x - column).abs()).clamp(min=0) * (1 - (y - row).abs()).clamp(min=0)
+            total = total + input[:, :, row, column][:, :, None, None] * weight[:, None]
+    return total
+
+
 test_resample = function(
     lambda x, axis: ops.resample(x, axis=axis, taps=Taps(4, SOURCES, WEIGHTS)),
     lambda x, axis: np.moveaxis(np.tensordot(MATRIX, x, (1, axis)), 0, axis),
@@ -51,6 +69,10 @@ test_grid_sample = function(
     shapes=[((1, 2, 3, 4), (1, 2, 2, 2)), ((1, 1, 2, 3, 2), (1, 1, 2, 1, 3))],
     padding_mode=each("zeros", "border", "reflection"), dtypes=[np.float32, np.float64], rtol=2e-5,
 )  # fmt: skip
+test_weighted_samples = function(
+    ops.sample, sampled_reference, "any", "any", lambda rng, shape: rng.integers(0, 4, shape),
+    shapes=[((2, 3, 4), (2, 2, 5), (2, 2, 5)), ((1, 1, 4), (1, 1, 1), (1, 1, 1))],
+)  # fmt: skip
 test_bicubic_grid_sample = function(
     F.grid_sample, None, "any", lambda rng, shape: rng.uniform(-1.3, 1.3, shape), shapes=[((1, 1, 3, 4), (1, 2, 2, 2))],
     mode="bicubic", padding_mode=each("zeros", "reflection"), dtypes=[np.float64],
@@ -70,6 +92,25 @@ test_channel_shuffle = function(
 
 def host(t):
     return t.detach().cpu().numpy()
+
+
+def test_sampling_agrees_with_its_plain_twin_to_second_order(device, rng):
+    image, grid = rng.normal(size=(2, 3, 4, 5)), rng.uniform(-1.3, 1.3, size=(2, 3, 2, 2))
+    results = []
+    for sampling in (plain_grid_sample, lambda x, g: F.grid_sample(x, g, align_corners=True)):
+        leaves = [rg.tensor(a, device=device, requires_grad=True) for a in (image, grid)]
+        out = sampling(*leaves)
+        first = rg.autograd.grad((out**3).sum(), leaves, create_graph=True)
+        second = rg.autograd.grad(sum((g**2).sum() for g in first), leaves)
+        results.append([t.detach().cpu().numpy() for t in (out, *first, *second)])
+    for plain, fused in zip(*results):
+        np.testing.assert_allclose(fused, plain, rtol=1e-9, atol=1e-11)
+
+
+def test_what_is_not_a_number_stays_where_it_is_sampled(device):
+    image = rg.tensor([[[[math.nan, 1.0], [2.0, 3.0]]]], device=device)
+    grid = rg.tensor([[[[1.0, 1.0], [4.0, 4.0], [-1.0, -1.0]]]], device=device)
+    assert F.grid_sample(image, grid, align_corners=True).isnan().tolist() == [[[[False, False, True]]]]
 
 
 def test_every_interpolation_keeps_a_constant_image(device):

@@ -26,6 +26,7 @@ from retrograd.autograd.ops import (
     recurrent,
     reduction,
     resampling,
+    sampling,
     scan,
     scatter,
     shape,

@@ -6,7 +6,6 @@ outermost pixels, without it their outer edges.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -73,12 +72,12 @@ def grid_sample(
     # The last coordinate belongs to the first length.
     places = [unnormalized(grid[..., -1 - i], n, align) for i, n in enumerate(lengths)]
     if mode == "bicubic":
-        return sampled(image, [bicubic_neighbours(place) for place in places])
+        return image.sampled([bicubic_neighbours(place) for place in places])
     places = [image.inside(place, n) for place, n in zip(places, lengths)]
     if mode == "nearest":
         zero = grid.where(grid.new_zeros(grid.shape, dtype="bool"), 0.0).sum(-1)  # gives the grid a gradient of 0
-        return sampled(image, [[(place.detach().round(), None)] for place in places]) + zero.unsqueeze(1)
-    return sampled(image, [linear_neighbours(place) for place in places])
+        return image.sampled([nearest_neighbour(place) for place in places]) + zero.unsqueeze(1)
+    return image.sampled([linear_neighbours(place) for place in places])
 
 
 def check_sampling(input: Tensor, grid: Tensor, mode: str, padding_mode: str) -> None:
@@ -129,18 +128,34 @@ class Image:
             place = reflected(place, low, high)
         return ops.hardtanh(place, low=0.0, high=length - 1.0)
 
-    def at(self, places: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The pixels at whole places, (batch, channels, *points), and which of the points are on the image."""
-        index: Any = 0
-        valid: Any = True
-        for place, length in zip(places, self.lengths):
-            within = (place >= 0) & (place <= length - 1)
-            valid = within & valid
-            index = index * length + place.where(within, 0.0).long()  # what is NaN too is nowhere
-        points = index.shape[1:]
-        flat = index.reshape(self.shape[0], 1, math.prod(points)).expand(*self.shape, math.prod(points))
-        values = ops.take_at_places(self.pixels, flat, rank=1)
-        return values.reshape(*self.shape, *points), valid.unsqueeze(1)
+    def sampled(self, neighbours: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The sum over all combinations of neighbours along the dimensions, weighted by the products of their weights:
+        (batch, channels, *points)."""
+        points = neighbours[0][0].shape[2:]
+        batch, count = self.shape[0], math.prod(points)
+        (index, weights, there), *others = (self.along(*each, n) for each, n in zip(neighbours, self.lengths))
+        for (place, weight, within), length in zip(others, self.lengths[1:]):
+            taps = index.shape[1] * place.shape[1]
+            index = (index.unsqueeze(2) * length + place.unsqueeze(1)).reshape(batch, taps, count)
+            weights = (weights.unsqueeze(2) * weight.unsqueeze(1)).reshape(batch, taps, count)
+            there = (there.unsqueeze(2) & within.unsqueeze(1)).reshape(batch, taps, count)
+        pixels = self.pixels
+        if self.padding_mode == "zeros":  # a last pixel, 0, stands for all outside
+            index = index.where(there, pixels.shape[2])
+            pixels = ops.concat(pixels, ops.new_zeros(pixels, shape=(*self.shape, 1)), axis=2)
+        out: Tensor = ops.sample(pixels, weights, index)
+        return out.reshape(*self.shape, *points)
+
+    def along(self, place: Tensor, weight: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of neighbours along one dimension: indices, weights, and which of them are on the image; points flattened."""
+        shape = (*place.shape[:2], math.prod(place.shape[2:]))
+        place, weight = place.reshape(shape), weight.reshape(shape)
+        if self.padding_mode != "zeros":
+            place = self.inside(place, length)
+        within = (place >= 0) & (place <= length - 1)  # what is NaN is nowhere
+        if self.padding_mode == "zeros":
+            weight = weight.where(within, 0.0)
+        return place.where(within, 0.0).long(), weight, within
 
 
 def reflected(place: Tensor, low: float, high: float) -> Tensor:
@@ -154,22 +169,28 @@ def reflected(place: Tensor, low: float, high: float) -> Tensor:
     return low + rest.where(turns % 2 == 0, span - rest)
 
 
-Neighbours = list[tuple[Tensor, Tensor | None]]
-"""Whole places along one dimension, and the weight of each (None: all of it)."""
+# ---- whole places (batch, neighbours, *points) around places (batch, *points), and their weights
 
 
-def linear_neighbours(place: Tensor) -> Neighbours:
+def nearest_neighbour(place: Tensor) -> tuple[Tensor, Tensor]:
+    """The one."""
+    whole = place.detach().round().unsqueeze(1)
+    return whole, whole.new_ones(whole.shape)
+
+
+def linear_neighbours(place: Tensor) -> tuple[Tensor, Tensor]:
     """The two around a place."""
     first = place.detach().floor()
     share = place - first
-    return [(first, 1 - share), (first + 1, share)]
+    return ops.stack(first, first + 1, axis=1), ops.stack(1 - share, share, axis=1)
 
 
-def bicubic_neighbours(place: Tensor) -> Neighbours:
+def bicubic_neighbours(place: Tensor) -> tuple[Tensor, Tensor]:
     """The four around a place. Keys 1981 with a = −3/4."""
     first = place.detach().floor()
-    t, a = place - first, -0.75
-    return [(first + offset, cubic_weight(abs_of(t, offset), abs(offset - 0.5) < 1, a)) for offset in (-1, 0, 1, 2)]
+    t, offsets = place - first, (-1, 0, 1, 2)
+    weights = [cubic_weight(abs_of(t, offset), abs(offset - 0.5) < 1, -0.75) for offset in offsets]
+    return ops.stack(*[first + offset for offset in offsets], axis=1), ops.stack(*weights, axis=1)
 
 
 def abs_of(t: Tensor, offset: int) -> Tensor:
@@ -180,21 +201,3 @@ def abs_of(t: Tensor, offset: int) -> Tensor:
 def cubic_weight(x: Tensor, near: bool, a: float) -> Tensor:
     """The kernel at a distance below 1 (near) or between 1 and 2."""
     return ((a + 2) * x - (a + 3)) * x * x + 1 if near else ((x - 5) * x + 8) * x * a - 4 * a
-
-
-def sampled(image: Image, neighbours: Sequence[Neighbours]) -> Tensor:
-    """The sum over all combinations of neighbours, weighted by the products of their weights."""
-    total: Tensor | None = None
-    for corner in itertools.product(*neighbours):
-        places = [place for place, _ in corner]
-        if image.padding_mode != "zeros":
-            places = [image.inside(place, n) for place, n in zip(places, image.lengths)]
-        value, valid = image.at(places)
-        weights = [weight for _, weight in corner if weight is not None]
-        if weights:
-            value = value * math.prod(weights[1:], start=weights[0]).unsqueeze(1)
-        if image.padding_mode == "zeros":
-            value = value.where(valid, 0.0)
-        total = value if total is None else total + value
-    assert total is not None
-    return total
