@@ -12,7 +12,7 @@ PARITY := tests/parity
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity kernels notebooks lint format bench clean dot
+.PHONY: help train test parity kernels notebooks docs lint format bench clean dot
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ kernels: $(VENV)/.with-test $(VENV)/.with-kernels ## compile every GPU kernel, w
 notebooks: dot $(VENV)/.with-test $(VENV)/.with-docs ## run every notebook from top to bottom
 	$(BIN)/python -m pytest -q tests/test_notebooks.py
 	$(BIN)/python notebooks/run.py $(ARGS)
+
+docs: dot $(VENV)/.with-docs ## build the documentation into site/, warnings being errors; open site/index.html
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/mkdocs build --strict $(ARGS)
 
 lint: $(VENV)/.with-dev ## check style, types and layers
 	$(BIN)/ruff check .

@@ -87,6 +87,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown = pictures.expand(measured.expand(quotes.expand(markdown)), page.file.src_uri)
     except ValueError as error:
         raise PluginError(f"{page.file.src_uri}: {error}") from error
+    markdown = re.sub(r"  # doctest: \+\w+$", "", markdown, flags=re.MULTILINE)
     markdown = re.sub(
         r"\n\n```$", "\n```", markdown, flags=re.MULTILINE
     )  # doctest needs the empty line, readers do not

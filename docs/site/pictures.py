@@ -5,6 +5,7 @@ In a page: `{{ picture trace | What the reader is to see. }}`
 
 from __future__ import annotations
 
+import functools
 import html
 import io
 import posixpath
@@ -105,8 +106,13 @@ def network(dark: bool) -> str:
 @picture
 def resnet(dark: bool) -> str:
     """ResNet-18 at the default settings."""
+    return read_resnet().to_svg(dark=dark)
+
+
+@functools.cache
+def read_resnet() -> viz.Graph:
     model = models.resnet18().eval()
-    return viz.graph(model(rg.zeros(1, 3, 64, 64)), params=model).to_svg(dark=dark)
+    return viz.graph(model(rg.zeros(1, 3, 64, 64)), params=model)
 
 
 @picture
@@ -136,6 +142,13 @@ def layers(dark: bool) -> str:
 @picture
 def digits(dark: bool) -> str:
     """Loss and accuracy while the tutorial's network learns."""
+    history = trained()
+    return plotted(dark, lambda axes: [axes.plot(range(1, 21), v, label=k) for k, v in history.items()], "epoch")
+
+
+@functools.cache
+def trained() -> dict[str, list[float]]:
+    """The tutorial's training, and what came of every epoch."""
     from retrograd.data import DataLoader, Digits, random_split
 
     rg.manual_seed(0)
@@ -155,7 +168,7 @@ def digits(dark: bool) -> str:
         with rg.no_grad():
             images, labels = next(iter(DataLoader(test, batch_size=len(test))))
             history["share of unseen digits read right"].append(rg.training.accuracy(model(images), labels))
-    return plotted(dark, lambda axes: [axes.plot(range(1, 21), v, label=k) for k, v in history.items()], "epoch")
+    return history
 
 
 def plotted(dark: bool, draw: Callable[[Any], Any], label: str) -> str:

@@ -274,7 +274,7 @@ def block(text: str) -> str:
     if examples:
         head, tail = lines[: examples[0]], lines[examples[0] :]
         return f"{block(chr(10).join(head))}\n\n{fenced('pycon', inspect.cleandoc(chr(10).join(tail)))}"
-    aligned = [bool(re.match(r"\s*\S.*?\S {2,}\S", line)) for line in lines]
+    aligned = [bool(re.match(r"\s*\S.*? {2,}\S", line)) for line in lines]
     if any(aligned) and sum(aligned) + sum(line.startswith("  ") for line in lines) >= 2:
         return table(lines, aligned)
     if all(line.startswith("    ") for line in lines):
