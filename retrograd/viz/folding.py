@@ -77,7 +77,7 @@ def collapsed(graph: Graph, depth: int = 0, modules: Sequence[str] = (), leaves:
         return graph
     last = {target[e.source]: e.source for e in graph.edges if target.get(e.source, "") != target.get(e.target, "")
             and e.source in target}  # fmt: skip
-    made = {vs[0].id: one(graph.scopes.get(path, Scope(path)), vs, last.get(vs[0].id)) for path, vs in groups.items()}
+    made = {vs[0].id: one(graph, path, vs, last.get(vs[0].id)) for path, vs in groups.items()}
     vertices = [made.get(v.id, v) for v in graph.vertices if target.get(v.id, v.id) == v.id]
     kept = {p: s for p, s in graph.scopes.items() if not any(fold.get(q) for q in above(p))}
     return Graph(vertices, joined(graph.edges, target), kept)
@@ -94,17 +94,25 @@ def above(path: str) -> list[str]:
     return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
-def one(scope: Scope, inside: list[Vertex], last: str | None) -> Vertex:
-    """The vertex that stands for a module; its result is the last value that leaves it."""
+def one(graph: Graph, path: str, inside: list[Vertex], last: str | None) -> Vertex:
+    """The vertex that stands for a module; its result is the last value that leaves it.
+
+    Sums count modules inside it that were rolled up as often as they occur.
+    """
+    scope = graph.scopes.get(path, Scope(path))
+    times = {v.id: repetitions(graph, v.module, path) for v in inside}
     operations = [v for v in inside if v.kind in ("operation", "module", "gradient")] or inside
     end = next((v for v in inside if v.id == last), operations[-1])
-    facts: dict[str, Any] = {"type": scope.kind, "operations": sum(v.kind == "operation" for v in inside)}
+    facts: dict[str, Any] = {
+        "type": scope.kind,
+        "operations": sum(times[v.id] for v in inside if v.kind == "operation"),
+    }
     if len(operations) == 1 and operations[0].kind == "operation":
         facts |= {k: v for k, v in operations[0].facts.items() if k not in SUMS}
     facts |= {"path": scope.path, "times": scope.times}
     for name in SUMS:
         if any(name in v.facts for v in inside):
-            facts[name] = sum(v.facts.get(name, 0) for v in inside)
+            facts[name] = sum(v.facts.get(name, 0) * times[v.id] for v in inside)
     norms = [v.facts["grad_norm"] for v in inside if "grad_norm" in v.facts and v.kind in ("parameter", "gradient")]
     if norms:
         facts["grad_norm"] = math.sqrt(sum(n * n for n in norms))
@@ -112,6 +120,12 @@ def one(scope: Scope, inside: list[Vertex], last: str | None) -> Vertex:
     label = scope.label or name
     needs = any(v.requires_grad for v in operations)
     return Vertex(inside[0].id, "module", label, end.shape, end.dtype, outer, end.phase, needs, facts)
+
+
+def repetitions(graph: Graph, module: str, outer: str) -> int:
+    """How many modules a vertex stands for, seen from a module around it."""
+    inner = [p for p in above(module) if len(p) > len(outer)]
+    return math.prod(graph.scopes[p].times for p in inner if p in graph.scopes)
 
 
 def limited(graph: Graph, most: int) -> Graph:

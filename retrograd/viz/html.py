@@ -12,7 +12,7 @@ from retrograd.viz.colours import Paint
 from retrograd.viz.folding import above, collapsed, limited, one, readable_depth
 from retrograd.viz.labels import broken_in, carried, lines, marks, tooltip
 from retrograd.viz.rolling import rolled
-from retrograd.viz.structure import Edge, Graph, Scope, Vertex, prefixes
+from retrograd.viz.structure import Edge, Graph, Vertex, prefixes
 from retrograd.viz.views import viewed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def to_html(graph: Graph, picture: Picture) -> str:
     first = collapsed(graph, depth, picture.collapse, leaves=picture.depth is None and depth > 0)
     if len(first.vertices) > picture.max_nodes:
         graph = first = limited(first, picture.max_nodes)
-    folded = {path: one(graph.scopes.get(path, Scope(path)), inside, None) for path, inside in contents(graph).items()}
+    folded = {path: one(graph, path, inside, None) for path, inside in contents(graph).items()}
     paint = Paint(Graph([*graph.vertices, *folded.values()]), picture.color, picture.dark)
     opened = set(first.scopes)
     data = {

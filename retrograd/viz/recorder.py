@@ -53,7 +53,7 @@ def record(
     >>> with rg.viz.record(model) as g:
     ...     y = model(rg.ones(1, 3))
     >>> [(v.module, v.label) for v in g if v.kind == "operation"]
-    [('0', 'Linear'), ('1', 'ReLU')]
+    [('0', 'Addmm'), ('1', 'Relu')]
     """
     recorder = Recorder(params, inputs, times, stats)
     RECORDINGS[recorder.began] = recorder
@@ -107,7 +107,10 @@ class Recorder:
         found: dict[str, Any] = {"device": str(tensor.device)}
         if (value := scalar(array)) is not None:
             found["value"] = value
-        return found | (statistics(array) if self.stats else broken(array))
+        found |= statistics(array) if self.stats else broken(array)
+        if tensor._node is None and state.grad:
+            found.pop("inf", None)  # masks are made of infinities on purpose
+        return found
 
     def join(self, source: str, target: Vertex, tensor: Tensor, **marks: Any) -> None:
         """An edge that carries a Tensor."""

@@ -272,6 +272,7 @@ def test_after_the_block_everything_is_as_it_was():
     rg.ones(1, requires_grad=True).exp().backward()
     node = REGISTRY["exp"].node
     before = node.backward
+
     def failing():
         with viz.record():
             rg.ones(1, requires_grad=True).exp().backward()
