@@ -43,7 +43,6 @@ ROOMS = (
     "cli",
     "cuda",
     "data",
-    "distributed",
     "func",
     "io",
     "linalg",

@@ -37,7 +37,7 @@ __all__ = ["REGISTRY", "Primitive", "elementwise", "nondifferentiable", "primiti
 Rule = Callable[..., Any]
 WRITTEN = frozenset({"coerced", "kernel", "kernels", "node", "primitive", *SCOPE})
 """Names that the generated recorders use themselves."""
-KEPT = frozenset({"g", "keep", "node", "xp", *Node.__slots__})
+KEPT = frozenset({"g", "keep", "node", "xp", *vars(Node)["__slots__"]})
 """Names that nodes, and their generated `backward`, use themselves."""
 REGISTRY: dict[str, Primitive] = {}
 """All primitives, by the name of the function that declares them."""
