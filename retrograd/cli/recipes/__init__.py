@@ -35,7 +35,7 @@ PROGRAMS: dict[str, Program] = {
     "autoencoder": Program(Reconstruction, models.autoencoder, "784-256-64-256-784; writes reconstructions"),
     "vae": Program(Variational, models.vae, "variational autoencoder; writes reconstructions and samples"),
     "gan": Program(Adversarial, models.gan, "generator and discriminator of linear layers; writes samples"),
-    "dcgan": Program(Adversarial, models.dcgan, "the same, convolutional"),
+    "dcgan": Program(Adversarial, models.dcgan, "the same, convolutional", Plan(epochs=6, batch_size=128, lr=2e-4)),
     "char_rnn": Program(Language, models.char_rnn, "recurrent network on the characters of a text; writes a sample"),
     "char_lstm": Program(Language, models.char_lstm, "the same with an LSTM"),
     "char_gru": Program(Language, models.char_gru, "the same with a GRU"),
