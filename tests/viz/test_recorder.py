@@ -159,6 +159,19 @@ def test_detach_is_a_cut():
     assert g.of(y).requires_grad
 
 
+def test_a_cut_lies_behind_the_change_in_place_that_it_follows():
+    x = rg.tensor(2.0, requires_grad=True)
+    with viz.record() as g:
+        h = x * 1
+        h.mul_(2)
+        h.exp()
+        y = h.detach() * x
+        rg.autograd.grad(y, x, create_graph=True)
+    (cut,) = g.find("detach")
+    (source,) = g.parents(cut)
+    assert (source.label, [p.label for p in g.parents(source)]) == ("Mul", ["Mul"])
+
+
 def test_no_grad_is_a_cut():
     x = rg.ones(2, requires_grad=True)
     with viz.record() as g, rg.no_grad():
