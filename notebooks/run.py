@@ -4,7 +4,7 @@
     python notebooks/run.py notebooks/0[1-3]*.ipynb  some
     python notebooks/run.py --out site/notebooks     and keep them as they ran, pictures as files beside them
 
-The files themselves are left as they are. The exit status is 1 when a notebook failed.
+The files themselves are left as they are. The exit status is 1 when a notebook failed, or all took too long together.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ async def run_all(paths: Sequence[Path], limit: float, jobs: int, out: Path | No
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run notebooks from top to bottom.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="files; all of this folder by default")
-    parser.add_argument("--limit", type=float, default=90, help="seconds a notebook may take (default 90)")
+    parser.add_argument("--limit", type=float, default=150, help="seconds a notebook may take (default 150)")
+    parser.add_argument("--budget", type=float, default=480, help="seconds all may take together (default 480)")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="notebooks at a time")
     parser.add_argument("--out", type=Path, help="folder for the notebooks as they ran, and for their pictures")
     options = parser.parse_args(arguments)
@@ -86,11 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.update(MPLBACKEND=INLINE, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     start = time.perf_counter()
     problems = asyncio.run(run_all(paths, options.limit, options.jobs, options.out))
+    took = time.perf_counter() - start
     failed = {path: problem for path, problem in problems.items() if problem}
     for path, problem in failed.items():
         print(f"\n==== {path.name}\n{problem}", file=sys.stderr)
-    print(f"{len(paths) - len(failed)} of {len(paths)} notebooks ran in {time.perf_counter() - start:.0f} s")
-    return 1 if failed else 0
+    print(f"{len(paths) - len(failed)} of {len(paths)} notebooks ran in {took:.0f} s")
+    if took > options.budget:
+        print(f"together they took longer than {options.budget:g} s; make a setting cheaper", file=sys.stderr)
+    return 1 if failed or took > options.budget else 0
 
 
 if __name__ == "__main__":

@@ -88,3 +88,10 @@ def test_a_notebook_that_takes_longer_than_its_limit_fails(write):
     done = run(write("slow.ipynb", "import time\ntime.sleep(60)"), "--limit", "3")
     assert done.returncode == 1
     assert "took longer than 3 s" in done.stderr
+
+
+def test_notebooks_that_take_longer_than_their_budget_together_fail(write):
+    done = run(write("good.ipynb", "1 + 1"), "--budget", "0.1")
+    assert done.returncode == 1
+    assert "1 of 1 notebooks ran" in done.stdout
+    assert "longer than 0.1 s" in done.stderr
