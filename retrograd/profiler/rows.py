@@ -135,11 +135,10 @@ def by_scope(events: Iterable[Event], wall: float) -> Averages:
         if event.kind in ("module", "label"):
             row = rows.setdefault(event.scope, Row(event.scope[-1], depth=len(event.scope) - 1))
             row.add(event, event.time, called=True)
-        elif event.scope and (event.kind == "rule" or not event.backward):
+        elif event.scope:
             for depth in range(1, len(event.scope) + 1):
                 row = rows.setdefault(event.scope[:depth], Row(event.scope[depth - 1], depth=depth - 1))
-                seconds = event.time if event.kind == "rule" else 0  # the module's own time has it already
-                row.add(event, seconds, called=False)
+                row.add(event, event.self_time if event.backward else 0, called=False)  # forward is in its own time
     ordered = [row for _, row in sorted(rows.items(), key=lambda item: places(item[0], list(rows)))]
     return Averages(ordered, wall, "module", sums=False)
 

@@ -23,6 +23,7 @@ __all__ = ["Taps"]
 
 METHODS = ("backward", "backward_recorded")
 LEAF = "accumulate into .grad"
+FIT = "sum where broadcast"
 PASS = "backward pass"
 
 
@@ -51,8 +52,8 @@ class Timed(dict[type, Callable[..., Any]]):
                 event = timeline.end(frame)
                 results = list(arrays_in(result))
                 event.shapes = tuple([getattr(a, "shape", ()) for a in arrays])
-                event.allocated = allocated(results, arrays)
-                event.moved = 0 if view and not event.allocated else bytes_of([*arrays, *results])
+                new = allocated(results, arrays)
+                timeline.count(frame, event, new, 0 if view and not new else bytes_of([*arrays, *results]))
 
         self[kind] = run
         return run
@@ -77,6 +78,7 @@ class Taps:
         self.exchange(AccumulateGrad, "accumulate", self.accumulating(AccumulateGrad.accumulate))
         self.exchange(Module, "__call__", self.calling(Module.__call__))
         self.exchange(graph, "run", self.running(graph.run))
+        self.exchange(graph, "fit", self.fitting(graph.fit))
         for optimizer in set(subclasses(Optimizer)):
             if "step" in vars(optimizer):
                 self.exchange(optimizer, "step", self.stepping(optimizer.step))
@@ -121,8 +123,7 @@ class Taps:
                 event = timeline.end(frame)
                 given, results = list(arrays_in([g, *saved])), list(arrays_in(gs))
                 event.shapes = (getattr(g, "shape", ()),)
-                event.allocated = allocated(results, given)
-                event.moved = bytes_of([*given, *results])
+                timeline.count(frame, event, allocated(results, given), bytes_of([*given, *results]))
 
         return backward
 
@@ -135,6 +136,22 @@ class Taps:
                 accumulate(node, g, owned)
             finally:
                 timeline.end(frame).moved = 0 if owned else bytes_of(list(arrays_in(g)))
+
+        return timed
+
+    def fitting(self, fit: Any) -> Any:
+        timeline = self.timeline
+
+        def timed(g: Any, parent: Node, node: Node) -> Any:
+            frame = timeline.begin(FIT, "rule", timeline.scope_of(node.seq))
+            result = None
+            try:
+                result = fit(g, parent, node)
+                return result
+            finally:
+                event = timeline.end(frame)
+                given, results = list(arrays_in(g)), list(arrays_in(result))
+                timeline.count(frame, event, allocated(results, given), bytes_of([*given, *results]))
 
         return timed
 

@@ -33,18 +33,19 @@ class Event:
     shapes: tuple[tuple[int, ...], ...] = ()
     """Of an operation's inputs."""
     allocated: int = 0
-    """Bytes of new memory in its results."""
+    """Bytes of new memory in its results, without the events inside."""
     moved: int = 0
-    """Bytes of the arrays that it read and wrote, each counted once."""
+    """Bytes of the arrays that it read and wrote, each counted once, without the events inside."""
 
 
 class Frame:
     """A call that has not returned yet."""
 
-    __slots__ = ("backward", "inside", "kind", "name", "scope", "stack", "start")
+    __slots__ = ("allocated", "backward", "inside", "kind", "moved", "name", "scope", "stack", "start")
 
     def __init__(self, name: str, kind: str, around: Frame | None, scope: tuple[str, ...] | None) -> None:
-        self.name, self.kind, self.inside = name, kind, 0
+        self.name, self.kind = name, kind
+        self.inside = self.allocated = self.moved = 0  # of the events inside
         self.stack: tuple[str, ...] = (name,) if around is None else (*around.stack, name)
         self.backward: bool = kind in ("pass", "rule") or (around is not None and around.backward)
         self.scope: tuple[str, ...] = scope if scope is not None else () if around is None else around.scope
@@ -89,6 +90,14 @@ class Timeline:
         )
         self.events.append(event)
         return event
+
+    def count(self, frame: Frame, event: Event, allocated: int, moved: int) -> None:
+        """Notes the bytes of a call that has ended."""
+        event.allocated, event.moved = max(allocated - frame.allocated, 0), max(moved - frame.moved, 0)
+        around = self.around()
+        if around is not None:
+            around.allocated += max(allocated, frame.allocated)
+            around.moved += max(moved, frame.moved)
 
     def enter(self, name: str, kind: str) -> Frame:
         """A module or a label starts: it is part of the scope of what follows."""

@@ -83,6 +83,26 @@ def test_bytes_are_those_of_the_arrays():
     assert forward.shapes == ((1000,),)
 
 
+def test_what_a_rule_leaves_to_another_operation_is_counted_there_alone():
+    table = rg.nn.Embedding(1000, 4)
+    with rg.profile() as p:
+        table(rg.arange(10)).sum().backward()
+    rows = p.key_averages()
+    assert rows["embedding_gradient"].allocated == 1000 * 4 * 4
+    assert rows["embedding"].allocated == 10 * 4 * 4  # the rows that were looked up
+    assert p.modules()["Embedding"].allocated == 1000 * 4 * 4 + 10 * 4 * 4
+
+
+def test_summing_a_gradient_to_a_broadcast_input_is_a_row():
+    x, bias = rg.ones(100, 50, requires_grad=True), rg.ones(50, requires_grad=True)
+    with rg.profile() as p:
+        (x + bias).sum().backward()
+    row = p.key_averages()["sum where broadcast"]
+    assert row.calls == 1
+    assert row.allocated == 50 * 4
+    assert row.moved >= 50 * 4
+
+
 def test_a_view_neither_allocates_nor_moves():
     x = rg.ones(10, 10)
     with rg.profile() as p:
@@ -163,7 +183,7 @@ def test_everything_is_put_back(network):
         kernels = [p.kernels for p in REGISTRY.values()] + [p.scope["kernels"] for p in REGISTRY.values()]
         rules = [vars(kind).get(way) for kind in subclasses(Node) for way in ("backward", "backward_recorded")]
         steps = [vars(kind).get("step") for kind in subclasses(Optimizer)]
-        return [*map(id, kernels + rules + steps), Module.__call__, graph.run, AccumulateGrad.accumulate]
+        return [*map(id, kernels + rules + steps), Module.__call__, graph.run, graph.fit, AccumulateGrad.accumulate]
 
     train(network)  # nodes of these operations have their class now
     before = state()
