@@ -12,6 +12,7 @@ import retrograd as rg
 from retrograd.autograd import graph
 from retrograd.autograd.graph import AccumulateGrad, Node
 from retrograd.autograd.primitive import REGISTRY
+from retrograd.autograd.tensor import namespace
 from retrograd.nn.module import Module
 from retrograd.optim.optimizer import Optimizer
 from retrograd.profiler import record_function
@@ -247,3 +248,15 @@ def test_asking_before_anything_was_measured_says_so():
 def test_an_unknown_argument_is_refused():
     with pytest.raises(TypeError):
         rg.profile(activities=[])
+
+
+def test_operations_and_rules_are_waited_for_where_the_device_computes_behind_the_callers_back(device, monkeypatch):
+    x = rg.ones(3, requires_grad=True, device=device)
+    xp = namespace(x)
+    waits = []
+    monkeypatch.setattr(xp, "synchronize", lambda: waits.append(1))
+    with rg.profile() as p:
+        y = x * 2
+        y.backward(rg.ones(3, device=device))
+    assert len(waits) == (0 if xp.name == "cpu" else 2)
+    assert p.key_averages()["multiply"].allocated == 2 * 3 * 4
