@@ -64,6 +64,12 @@ def trace(dark: bool) -> str:
 
 
 @picture
+def steps(dark: bool) -> str:
+    """The backward pass of the trace, one gradient after the other."""
+    return viz.backward_frames(traced(), dark=dark).to_svg(seconds=1.5)
+
+
+@picture
 def trace_backward(dark: bool) -> str:
     return traced().to_svg(dark=dark, legend=False, show=("shape",), view="both", direction="right")
 
@@ -112,7 +118,9 @@ def resnet(dark: bool) -> str:
 @functools.cache
 def read_resnet() -> viz.Graph:
     model = models.resnet18().eval()
-    return viz.graph(model(rg.zeros(1, 3, 64, 64)), params=model)
+    with viz.record(model) as g:
+        model(rg.zeros(1, 3, 64, 64))
+    return g
 
 
 @picture

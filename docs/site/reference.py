@@ -6,14 +6,18 @@ registered when the library is imported. So the pages show what a user sees who 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
+
+import retrograd
 
 __all__ = ["PAGES", "Page", "index", "prose", "signature", "write"]
 
@@ -29,7 +33,7 @@ class Page:
     skip: frozenset[str] = field(default_factory=frozenset)
 
 
-PAGES = (
+KNOWN = (
     Page("tensor.md", "Tensor", "retrograd", "Tensor"),
     Page("functions.md", "rg: functions of tensors", "retrograd", "rg", frozenset({"autograd", "vmap", "Tensor"})),
     Page("autograd.md", "rg.autograd", "retrograd.autograd", "autograd", frozenset({"Tensor", "methods", "ops"})),
@@ -51,9 +55,25 @@ PAGES = (
     Page("io.md", "rg.io", "retrograd.io", "io"),
     Page("viz.md", "rg.viz", "retrograd.viz", "viz"),
     Page("viz-plots.md", "rg.viz.plots", "retrograd.viz.plots", "viz.plots"),
+    Page("utils-checkpoint.md", "rg.utils.checkpoint", "retrograd.utils.checkpoint", "utils.checkpoint"),
     Page("cuda.md", "rg.cuda", "retrograd.cuda", "cuda"),
     Page("backends.md", "rg.backends", "retrograd.backends", "backends"),
 )
+
+
+def rooms() -> tuple[Page, ...]:
+    """Pages of the library's rooms that the list does not know: what is added to it appears without being listed."""
+    known = {page.module for page in KNOWN} | {"retrograd.cli", "retrograd.utils"}
+    modules = [importlib.import_module(f"retrograd.{name}") for name in retrograd.ROOMS]
+    return tuple(
+        Page(f"{m.__name__.removeprefix('retrograd.')}.md", m.__name__.replace("retrograd", "rg", 1), m.__name__,
+             m.__name__.removeprefix("retrograd."))
+        for m in modules
+        if m.__name__ not in known and getattr(m, "__all__", None)
+    )  # fmt: skip
+
+
+PAGES = (*KNOWN, *rooms())
 
 WIDTH = 88
 FITS = 108
@@ -82,12 +102,19 @@ def tensor_members() -> dict[str, Any]:
     return {n: o for n, o in public.items() if n not in FUNCTIONS and not (n.endswith("_") and n[:-1] in public)}
 
 
-def group(thing: Any) -> str:
-    """The file that defines it, as a heading."""
-    module = getattr(inspect.unwrap(thing) if callable(thing) else thing, "__module__", None) or ""
-    if isinstance(thing, property):
-        module = getattr(thing.fget, "__module__", "") or ""
+def group(page: Page, name: str, thing: Any) -> str:
+    """The file that offers it, or defines it, as a heading."""
+    function = thing.fget if isinstance(thing, property) else inspect.unwrap(thing) if callable(thing) else thing
+    offering = [m for m in below(page.module) if name in m.__all__]
+    module = offering[0].__name__ if offering else getattr(function, "__module__", None) or ""
     return module.rpartition(".")[2].replace("_", " ").capitalize() if module.startswith("retrograd.") else "Other"
+
+
+@functools.cache
+def below(package: str) -> list[ModuleType]:
+    """The modules of a package that list their names, without packages, which pass on the names of others."""
+    found = [m for name, m in sorted(sys.modules.items()) if name.startswith(f"{package}.") and hasattr(m, "__all__")]
+    return [m for m in found if not hasattr(m, "__path__")] if package != "retrograd" else []
 
 
 def own_methods(kind: type) -> Iterator[tuple[str, Any]]:
@@ -129,10 +156,11 @@ def write(page: Page) -> str:
     found = members(page)
     groups: dict[str, list[str]] = {}
     for name, thing in found.items():
-        groups.setdefault(group(thing) if len(found) > 25 else "", []).append(name)
+        groups.setdefault(group(page, name, thing) if len(found) > 25 else "", []).append(name)
     lines = [f"# {page.title}", "", introduction(page), ""]
     if len(groups) > 1:
         lines += ["| group | names |", "|---|---|"]
+        groups = dict(sorted(groups.items(), key=lambda pair: (pair[0] == "Other", pair[0])))
         for title, names in groups.items():
             links = ", ".join(f"[`{n}`](#{page.prefix}.{n})" for n in names)
             lines.append(f"| [{title}](#{slug(title)}) | {links} |")
@@ -255,7 +283,7 @@ def value(default: Any) -> str:
     """A default; of objects without a literal the name alone, which is the same in every build."""
     if inspect.isroutine(default) or inspect.isclass(default):
         return str(default.__name__)
-    text = repr(default)
+    text = "..." if "<factory>" in repr(default) else repr(default)
     return "..." if " at 0x" in text or len(text) > 60 else text
 
 
