@@ -51,7 +51,7 @@ def generated() -> dict[str, str | bytes]:
     made["changelog.md"] = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     made["performance.md"] = measured.page()
     made |= pictures.drawn()
-    made["notebooks/index.md"] = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    made["notebooks/index.md"] = notebooks.contents()
     for path in notebooks.listed():
         made[f"notebooks/{path.stem}.md"], shown = notebooks.page(path)
         made |= {f"notebooks/{name}": picture for name, picture in shown.items()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["listed", "page"]
+__all__ = ["contents", "listed", "page"]
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN, RAN = ROOT / "notebooks", ROOT / "runs" / "notebooks"
@@ -20,6 +20,13 @@ PICTURES = {"image/png": "png", "image/svg+xml": "svg"}
 def listed() -> list[Path]:
     """The notebooks in the order of their numbers."""
     return sorted(WRITTEN.glob("[0-9]*.ipynb"))
+
+
+def contents() -> str:
+    """What notebooks there are, with links; how they are written is for those who write them."""
+    text = (WRITTEN / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    there = {path.stem for path in listed()}
+    return re.sub(r"`(\d+_\w+)`", lambda name: f"[{name[0]}]({name[1]}.md)" if name[1] in there else name[0], text)
 
 
 def page(path: Path) -> tuple[str, dict[str, bytes]]:

@@ -103,10 +103,11 @@ def second(dark: bool) -> str:
 def network(dark: bool) -> str:
     """The tutorial's network."""
     rg.manual_seed(0)
-    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-    images, labels = rg.rand(8, 64), rg.randint(0, 10, (8,))
-    loss = nn.functional.cross_entropy(model(images), labels)
-    return viz.graph({"loss": loss}, params=model).to_svg(dark=dark, depth=0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    images, labels = rg.rand(32, 1, 8, 8), rg.randint(0, 10, (32,))
+    with viz.record(model, inputs={"images": images, "labels": labels}) as g:
+        loss = nn.functional.cross_entropy(model(images), labels)
+    return g.name(loss=loss).to_svg(dark=dark, depth=0)
 
 
 @picture
