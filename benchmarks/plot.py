@@ -1,6 +1,7 @@
 """The plot of a run: ratios of the training steps, growth curves, times of single operations."""
 
 import statistics
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def _draw_workloads(results: Results, axis: Any) -> None:
     for place, name in enumerate(names):
         found = [(index, report.ratio(row, name, reference)) for index, row in enumerate(rows.values())]
         bars = [(index + (place + 0.5) * width - 0.4, value) for index, value in found if value is not None]
+        if not bars:
+            continue
         medians = [value.median for _, value in bars]
         below = [value.median - value.lowest for _, value in bars]
         above = [value.highest - value.median for _, value in bars]
@@ -85,22 +88,27 @@ def _colour(results: Results, name: str) -> str:
 def _draw_growth(results: Results, axis: Any) -> None:
     axis.set_axis_off()
     curves = results["growth"]
+    shown: dict[str, Any] = {}
     for place, curve in enumerate(curves.values()):
-        part = axis.inset_axes((place / len(curves), 0.08, 0.8 / len(curves), 0.8))
+        part = axis.inset_axes((place / len(curves), 0.08, 0.72 / len(curves), 0.8))
         for name in results["libraries"]:
             known = [(int(n), row["seconds"][name]) for n, row in curve["points"].items() if name in row["seconds"]]
             if known:
                 times = [statistics.median(rounds) * 1e3 for _, rounds in known]
-                part.plot([n for n, _ in known], times, "o-", markersize=3, color=_colour(results, name))
+                title = results["libraries"][name]["title"]
+                part.plot([n for n, _ in known], times, "o-", markersize=3, label=title, color=_colour(results, name))
         part.set_xscale("log", base=2)
         part.set_yscale("log")
         part.xaxis.set_major_formatter("{x:g}")
         part.yaxis.set_major_formatter("{x:g}")
-        part.set_title(curve["title"].replace(", ", "\n", 1), fontsize="x-small")
+        part.yaxis.set_minor_formatter("")
+        part.set_title(textwrap.fill(curve["title"], 20), fontsize="x-small")
         part.tick_params(labelsize="x-small")
         part.grid(alpha=0.3)
+        shown |= dict(zip(*reversed(part.get_legend_handles_labels()), strict=True))
         if place == 0:
             part.set_ylabel("ms per step")
+    axis.legend(shown.values(), shown.keys(), loc="upper left", bbox_to_anchor=(1, 1), fontsize="small")
 
 
 DRAWINGS = {"workloads": _draw_workloads, "growth": _draw_growth, "operations": _draw_operations}

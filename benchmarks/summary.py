@@ -12,6 +12,9 @@ __all__ = ["geometric_mean", "markdown"]
 SUBJECT, ORACLE = "retrograd", "torch"
 BESIDE = ("jax", "numpy")  # in the first of the runs, each divided by PyTorch
 
+LITTLE = 4 * 2**20
+"""Where both add less memory than this, what is left free by earlier steps decides, and a ratio says nothing."""
+
 
 def markdown(runs: Sequence[Results]) -> str:
     """Return the table: ratios to PyTorch's time and memory, and their geometric means."""
@@ -77,4 +80,6 @@ def _memory(row: Row) -> str:
     if SUBJECT not in measured or ORACLE not in measured:
         return ABSENT
     mine, theirs = (measured[name]["peak"] - measured[name]["before"] for name in (SUBJECT, ORACLE))
+    if max(mine, theirs) < LITTLE:
+        return f"< {LITTLE // 2**20} MiB"
     return f"{mine / theirs:.2f}" if theirs > 0 else ABSENT

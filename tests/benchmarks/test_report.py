@@ -110,7 +110,7 @@ def test_the_geometric_mean_weighs_half_and_double_alike(results):
 
 
 def test_the_summary_has_a_column_for_every_number_of_threads_and_the_memory_ratio(results):
-    memory = {"retrograd": {"before": 10, "peak": 20}, "torch": {"before": 100, "peak": 140}}
+    memory = {"retrograd": {"before": 10, "peak": 10**7 + 10}, "torch": {"before": 100, "peak": 4 * 10**7 + 100}}
     first = {**results, "workloads": {"net": {**ROW, "memory": memory}}}
     second = {**first, "machine": {**results["machine"], "threads": 2}}
     text = summary.markdown([first, second]).splitlines()
@@ -119,6 +119,12 @@ def test_the_summary_has_a_column_for_every_number_of_threads_and_the_memory_rat
     assert lines[0] == "| training step | retrograd, ms | 1 thread | 2 threads | NumPy by hand | memory |"
     assert lines[2] == "| a network | 1,000 | 0.50 | 0.50 | 0.50 | 0.25 |"
     assert lines[3].startswith("| **geometric mean** |  | **0.50** | **0.50** |")
+
+
+def test_a_ratio_of_little_memory_is_not_told(results):
+    memory = {"retrograd": {"before": 10, "peak": 2000}, "torch": {"before": 100, "peak": 140}}
+    text = summary.markdown([{**results, "workloads": {"net": {**ROW, "memory": memory}}}])
+    assert "| < 4 MiB |" in text
 
 
 def test_the_plot_is_written_with_what_there_is(results, tmp_path):
