@@ -40,19 +40,15 @@ def why_no_grad(tensor: Tensor, recording: Graph | None = None) -> str:
         raise TypeError(f"why_no_grad: expected a Tensor, got {type(tensor).__name__}")
     if tensor._node is not None:
         return why_empty(tensor)
-    graph = recording if recording is not None else recorded(tensor)
-    if graph is not None and graph.places is not None and (id := graph.places(tensor)) is not None:
-        return told(graph, graph[id])
+    graphs = [recording] if recording is not None else [RECORDINGS[began].graph for began in sorted(RECORDINGS)[::-1]]
+    for graph in graphs:
+        if graph.places is None:  # read from a file
+            continue
+        if (id := graph.places(tensor)) is not None:
+            return told(graph, graph[id])
+        if (id := graph.places.sharing(tensor)) is not None:  # nothing was computed from it yet
+            return f"It is {graph[id].label} without its gradient: {REASONS['detach']}."
     return alone(tensor)
-
-
-def recorded(tensor: Tensor) -> Graph | None:
-    """The graph of the last recording that knows the tensor."""
-    for began in sorted(RECORDINGS, reverse=True):
-        graph = RECORDINGS[began].graph
-        if graph.places(tensor) is not None:
-            return graph
-    return None
 
 
 def why_empty(tensor: Tensor) -> str:

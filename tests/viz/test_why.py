@@ -1,6 +1,7 @@
 """`why_no_grad` in words, and backward step by step."""
 
 import io
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -23,6 +24,7 @@ def in_no_grad():
 RECORDED = {
     "no_grad": (in_no_grad, r"Mul does not require a gradient: it was computed inside no_grad\(\)"),
     "detached": (lambda: leaf().exp().detach() * 2, r"on the way, at detach of Exp, detach\(\).*cut it"),
+    "detached itself": (lambda: (leaf() * 2).detach(), r"It is Mul without its gradient: detach\(\)"),
     "integer": (lambda: leaf().argmax() + 1, "on the way, at Argmax of leaf, its dtype is an integer one"),
     "comparison": (lambda: leaf() > 0, "it is a truth value"),
     "nothing requires one": (lambda: rg.ones(2) * rg.zeros(2), r"nothing it was computed from does \(constant\)"),
@@ -35,8 +37,7 @@ def test_a_recording_tells_where_the_gradient_stopped(case):
     with viz.record() as g:
         tensor = make()
     assert viz.why_no_grad(tensor, g) == viz.why_no_grad(tensor)
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(viz.why_no_grad(tensor))
+    assert re.search(message, viz.why_no_grad(tensor))
 
 
 ALONE = {
@@ -51,8 +52,7 @@ ALONE = {
 @pytest.mark.parametrize("case", ALONE)
 def test_a_tensor_alone_tells_what_it_knows(case):
     make, message = ALONE[case]
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(viz.why_no_grad(make()))
+    assert re.search(message, viz.why_no_grad(make()))
 
 
 def test_a_gradient_that_is_there_is_told():
