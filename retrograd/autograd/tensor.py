@@ -78,6 +78,11 @@ class Tensor:
 
         return represent(self)
 
+    def _repr_html_(self) -> str:
+        from retrograd.autograd.notebook import as_html
+
+        return as_html(self)
+
     def __hash__(self) -> int:
         return id(self)
 

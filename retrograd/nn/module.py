@@ -373,6 +373,11 @@ class Module(Stateful, Hooked):
             return f"{self._get_name()}({extra})"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines + below) + "\n)"
 
+    def _repr_html_(self) -> str:
+        from retrograd.nn.notebook import as_html
+
+        return as_html(self)
+
 
 def refuse_foreign(module: Module, given: tuple[Any, ...], error: AttributeError) -> None:
     """TypeError where a layer of the library failed on an argument that is no Tensor. Other errors are the caller's."""
