@@ -12,7 +12,7 @@ PARITY := tests/parity
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help train test parity kernels notebooks docs lint format bench clean dot
+.PHONY: help train test parity browser kernels notebooks docs lint format bench clean dot
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: dot $(VENV)/.with-test ## run the tests (needs neither PyTorch nor a GPU)
 
 parity: $(VENV)/.with-test $(VENV)/.with-parity ## compare every function with PyTorch (installs PyTorch)
 	$(TEST_ENV) $(BIN)/python -m pytest -q -n auto $(PARITY) $(ARGS)
+
+browser: $(VENV)/.with-test $(VENV)/.with-browser ## open the interactive graph pictures in Chromium
+	$(TEST_ENV) $(BIN)/python -m pytest -q tests/viz/test_pages.py $(ARGS)
 
 kernels: $(VENV)/.with-test $(VENV)/.with-kernels ## compile every GPU kernel, without a GPU
 	$(TEST_ENV) $(BIN)/python -m pytest -q tests/backends/test_cuda_kernels.py $(ARGS)
