@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shutil
 import struct
 import subprocess
 import xml.etree.ElementTree as ElementTree
