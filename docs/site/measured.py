@@ -35,17 +35,18 @@ def rows(table: str) -> list[list[str]]:
 
 
 def steps() -> str:
-    """Every workload with retrograd, PyTorch and bare NumPy."""
+    """Every workload with retrograd, PyTorch and, where it is written for it, bare NumPy."""
     head = "| one thread, µs per training step | retrograd | PyTorch | NumPy by hand | ÷ PyTorch |"
     out = [head, "|---|---:|---:|---:|---:|"]
     for title, body in re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", text_of(1), re.DOTALL | re.MULTILINE):
         found = {row[0]: row for row in rows(body)}
-        if {"retrograd", "PyTorch", "NumPy by hand"} <= found.keys():
+        if {"retrograd", "PyTorch"} <= found.keys():
             ours = found["retrograd"]
-            cells = [ours[1], found["PyTorch"][1], found["NumPy by hand"][1], ours[3].split(" ")[0]]
+            by_hand = found["NumPy by hand"][1] if "NumPy by hand" in found else "—"
+            cells = [ours[1], found["PyTorch"][1], by_hand, ours[3].split(" ")[0]]
             out.append(f"| {title} | {' | '.join(cells)} |")
     if len(out) == 2:
-        raise ValueError("benchmarks/results/threads-1.md holds no training steps of retrograd, PyTorch and NumPy")
+        raise ValueError("benchmarks/results/threads-1.md holds no training steps of retrograd and PyTorch")
     return "\n".join(out)
 
 
