@@ -145,7 +145,8 @@ def __getattr__(name: str) -> Any:
     if name in ROOMS:
         return importlib.import_module(f"retrograd.{name}")
     if name in LAYERS:
-        globals()[name] = function = getattr(importlib.import_module("retrograd.nn.top_level"), name)
+        own = importlib.import_module("retrograd.nn.top_level")
+        globals()[name] = function = getattr(own if name in own.__all__ else own.F, name)
         return function
     if name == "profile":
         return importlib.import_module("retrograd.profiler").profile

@@ -212,7 +212,9 @@ def front_door_stub() -> str:
         if importlib.util.find_spec(f"retrograd.{room}") is not None:
             writer.imports.add(f"from retrograd import {room} as {room}")
     writer.imports.add("from retrograd.profiler import profile as profile")
-    writer.imports |= {f"from retrograd.nn.top_level import {name} as {name}" for name in door.LAYERS}
+    for name in door.LAYERS:
+        home = "top_level" if name in importlib.import_module("retrograd.nn.top_level").__all__ else "functional"
+        writer.imports.add(f"from retrograd.nn.{home} import {name} as {name}")
     for name in door.__all__:
         value = getattr(door, name)
         if name in NAMES or name == "autograd" or value is Tensor:

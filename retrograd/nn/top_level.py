@@ -1,7 +1,7 @@
-"""Functions of layers that PyTorch has at its top level too: `rg.conv2d` is `nn.functional.conv2d`.
+"""Functions of layers that take other arguments at PyTorch's top level than in nn.functional, or in another order.
 
-Some take other arguments there than in nn.functional, in another order; those are defined here. Losses name their
-reduction by a number: 0 none (as PyTorch leaves it), 1 the mean, 2 the sum.
+The others are the same in both places: `rg.conv2d` is `nn.functional.conv2d`. Losses name their reduction by a number
+here: 0 none (as PyTorch leaves it), 1 the mean, 2 the sum.
 """
 
 from __future__ import annotations
@@ -10,89 +10,21 @@ from collections.abc import Sequence
 
 from retrograd.autograd.tensor import Tensor
 from retrograd.nn import functional as F
-from retrograd.nn.functional import (
-    adaptive_avg_pool1d,
-    adaptive_max_pool1d,
-    avg_pool1d,
-    bilinear,
-    celu,
-    celu_,
-    channel_shuffle,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-    cosine_similarity,
-    group_norm,
-    layer_norm,
-    max_pool1d,
-    max_pool1d_with_indices,
-    max_pool2d,
-    max_pool3d,
-    native_channel_shuffle,
-    pairwise_distance,
-    pdist,
-    pixel_shuffle,
-    pixel_unshuffle,
-    relu_,
-    rms_norm,
-    rrelu,
-    rrelu_,
-    selu,
-    selu_,
-    threshold,
-    threshold_,
-)
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_max_pool1d",
     "alpha_dropout",
-    "avg_pool1d",
     "batch_norm",
-    "bilinear",
     "binary_cross_entropy_with_logits",
-    "celu",
-    "celu_",
-    "channel_shuffle",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
     "cosine_embedding_loss",
-    "cosine_similarity",
     "ctc_loss",
     "dropout",
     "embedding",
     "feature_alpha_dropout",
-    "group_norm",
     "hinge_embedding_loss",
     "instance_norm",
     "kl_div",
-    "layer_norm",
     "margin_ranking_loss",
-    "max_pool1d",
-    "max_pool1d_with_indices",
-    "max_pool2d",
-    "max_pool3d",
-    "native_channel_shuffle",
-    "pairwise_distance",
-    "pdist",
-    "pixel_shuffle",
-    "pixel_unshuffle",
     "poisson_nll_loss",
-    "relu_",
-    "rms_norm",
-    "rrelu",
-    "rrelu_",
-    "selu",
-    "selu_",
-    "threshold",
-    "threshold_",
     "triplet_margin_loss",
 ]
 
