@@ -2,6 +2,7 @@
 
 Where CuPy means what the contract means, a name is CuPy's function; the rest of this file absorbs the differences, each
 with its reason. Nothing here copies to the host unless its docstring says so. Array operands belong to the current GPU.
+Reading and writing by index is in `cupy_indexing.py`, the fused updates of optimizers in `cupy_updates.py`.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ import cupy as cp
 import cupyx
 import numpy as np
 
-from retrograd.backends import flags
 from retrograd.backends.contract import Array, Axis, DType, Shape
-from retrograd.backends.cuda_kernels import KERNELS
-from retrograd.backends.shapes import elements_along, normalized_axis, split_index, window_layout
+from retrograd.backends.cupy_indexing import add_along_axis as add_along_axis
+from retrograd.backends.cupy_indexing import getitem as getitem
+from retrograd.backends.cupy_indexing import index_add as index_add
+from retrograd.backends.cupy_indexing import index_sum as index_sum
+from retrograd.backends.cupy_indexing import put_along_axis as put_along_axis
+from retrograd.backends.cupy_indexing import setitem as setitem
+from retrograd.backends.cupy_indexing import take_along_axis as take_along_axis
+from retrograd.backends.cupy_kernels import kernels
+from retrograd.backends.cupy_updates import adam_step as adam_step
+from retrograd.backends.cupy_updates import sgd_step as sgd_step
+from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
 
 name = "cuda"
 array_types: tuple[type, ...] = (cp.ndarray,)
 scratch_bytes = 2**28
-
-# Constructing a kernel compiles nothing; the first call with a dtype does.
-_kernels: dict[str, Any] = {
-    k.name: cp.ElementwiseKernel(k.inputs, k.outputs, k.body, f"retrograd_{k.name}", preamble=k.preamble)
-    for k in KERNELS
-}
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT64 = np.dtype(np.float64)
@@ -132,15 +135,15 @@ def round(x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    return _kernels["sigmoid"](_floating(x))
+    return kernels["sigmoid"](_floating(x))
 
 
 def erf(x: Array) -> Array:
-    return _kernels["erf"](_floating(x))
+    return kernels["erf"](_floating(x))
 
 
 def erfc(x: Array) -> Array:
-    return _kernels["erfc"](_floating(x))
+    return kernels["erfc"](_floating(x))
 
 
 def _floating(x: Array) -> Array:
@@ -311,7 +314,7 @@ def cumulative_max(x: Array, *, axis: int) -> tuple[Array, Array]:
     if x.size:
         length = x.shape[axis] if x.ndim else 1
         inner = math.prod(x.shape[axis + 1 :])
-        _kernels["cumulative_max"](x, length, inner, values, places, size=x.size // length)
+        kernels["cumulative_max"](x, length, inner, values, places, size=x.size // length)
     return values, places
 
 
@@ -416,173 +419,6 @@ def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]
     return cp.lib.stride_tricks.as_strided(x, *window_layout(x.shape, x.strides, window, axes))
 
 
-# ---- indexing
-def getitem(x: Array, index: Any) -> Array:
-    """Boolean masks wait for the GPU; integer arrays are checked as `flags` says."""
-    view, rest = _placed(x, index)
-    return x[view][rest] if rest else x[view]
-
-
-def setitem(x: Array, index: Any, value: Any) -> None:
-    view, rest = _placed_for_writing(x, index)
-    if not rest:
-        x[view] = value
-        return
-    x = x[view]
-    if isinstance(value, cp.ndarray) and value.size > 1 and _may_repeat(rest):
-        value = _last_of_duplicates(x, rest, value)
-    x[rest] = value
-
-
-def _last_of_duplicates(x: Array, index: Any, value: Array) -> Array:
-    """`value` where every duplicate holds what the last one held: CuPy writes duplicates in no certain order.
-
-    The largest position that aims at a place is found by an atomic maximum, whose result does not depend on the order.
-    """
-    places = cp.arange(x.size).reshape(x.shape)[index]
-    value = cp.broadcast_to(value, places.shape)
-    last = cp.zeros(x.size, _INT64)
-    cp.maximum.at(last, places.reshape(-1), cp.arange(places.size))
-    return cp.ascontiguousarray(value).reshape(-1)[last[places]]
-
-
-def index_add(x: Array, index: Any, value: Array) -> Array:
-    total = x.astype(_adding_dtype(x.dtype))
-    _add_at(total, index, value)
-    return total.astype(x.dtype, copy=False)
-
-
-def index_sum(value: Array, index: Any, *, shape: tuple[int, ...]) -> Array:
-    total = cp.zeros(shape, _adding_dtype(value.dtype))
-    _add_at(total, index, value)
-    return total.astype(value.dtype, copy=False)
-
-
-def _add_at(total: Array, index: Any, value: Array) -> None:
-    """total[index] += value in place, duplicates added up; total has a dtype of atomic additions."""
-    view, rest = _placed_for_writing(total, index)
-    target = total[view]
-    value = value.astype(total.dtype, copy=False)
-    if not _may_repeat(rest):
-        target[rest] = cp.add(target[rest], value)
-    elif flags.deterministic:
-        _add_by_segment(target, rest, value)
-    elif total.dtype.kind == "c":
-        cp.add.at(target.real, rest, value.real)
-        cp.add.at(target.imag, rest, value.imag)
-    else:
-        cp.add.at(target, rest, value)
-
-
-def _adding_dtype(dtype: Any) -> Any:
-    """Atomic additions exist for 32 and 64 bits; float16 would also lose its small addends."""
-    if dtype.kind == "f" and dtype.itemsize == 2:
-        return _FLOAT32
-    return _INT32 if dtype.kind in "biu" and dtype.itemsize < 4 else dtype
-
-
-def _add_by_segment(total: Array, index: Any, value: Array) -> None:
-    """total[index] += value, adding in the order of `value`: sort by destination, then add up each run."""
-    if total.dtype.kind == "c":
-        _add_by_segment(total.real, index, value.real)
-        _add_by_segment(total.imag, index, value.imag)
-        return
-    places = cp.arange(total.size).reshape(total.shape)[index]
-    if places.size == 0:
-        return
-    values = cp.ascontiguousarray(cp.broadcast_to(value, places.shape)).astype(total.dtype, copy=False).reshape(-1)
-    keys = places.reshape(-1)
-    order = cp.argsort(keys)
-    flat = cp.ascontiguousarray(total).reshape(-1)
-    _kernels["segment_sum"](keys[order], order, values, keys.size, 1, flat, size=keys.size)
-    if not total.flags.c_contiguous:
-        total[...] = flat.reshape(total.shape)
-
-
-def _may_repeat(index: tuple[Any, ...]) -> bool:
-    return builtins.any(isinstance(part, cp.ndarray) and part.dtype.kind != "b" and part.size > 1 for part in index)
-
-
-_PLAIN = (int, slice, type(None), type(Ellipsis))
-
-
-def _placed(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The index in two steps (`split_index`), the second empty without arrays. Lists and host arrays are checked and
-    copied to the GPU."""
-    parts = index if type(index) is tuple else (index,)
-    if builtins.all(type(part) in _PLAIN for part in parts):
-        return parts, ()
-    parts = tuple(np.asarray(part) if isinstance(part, (list, np.ndarray)) else part for part in parts)
-    taken = builtins.sum(_axes_taken(part) for part in parts)
-    placed: list[Any] = []
-    axis = 0
-    for part in parts:
-        if part is Ellipsis:
-            axis += x.ndim - taken
-        elif isinstance(part, (np.ndarray, cp.ndarray)) and axis < x.ndim:
-            part = _checked(part, x.shape[axis], axis)
-        axis += _axes_taken(part)
-        placed.append(part)
-    return split_index(placed)
-
-
-def _placed_for_writing(x: Array, index: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """`_placed` with a first step that shows x's own memory. A 0-d array in it would give a copy: it belongs to the
-    second step, or beside other arrays, which would then move axes, becomes an integer (and waits for the GPU)."""
-    view, rest = _placed(x, index)
-    if not builtins.any(isinstance(part, cp.ndarray) for part in view):
-        return view, rest
-    if builtins.any(isinstance(part, cp.ndarray) for part in rest):
-        return tuple(int(part) if isinstance(part, cp.ndarray) else part for part in view), rest
-    return (Ellipsis,), view
-
-
-def _axes_taken(part: Any) -> int:
-    if part is None or part is Ellipsis:
-        return 0
-    mask = isinstance(part, (np.ndarray, cp.ndarray)) and part.dtype.kind == "b"
-    return part.ndim if mask else 1
-
-
-def _checked(indices: Array, length: int, axis: int) -> Array:
-    """An index array on the GPU, compared with the length where that needs no wait or where `flags` asks for it."""
-    on_host = isinstance(indices, np.ndarray)
-    if on_host and indices.size == 0 and indices.dtype.kind == "f":
-        indices = indices.astype(np.int64)  # the empty list
-    if indices.dtype.kind in "iu" and indices.size and (on_host or flags.check_indices):
-        lowest, highest = int(indices.min()), int(indices.max())
-        if lowest < -length or highest >= length:
-            wrong = lowest if lowest < -length else highest
-            raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {length}")
-    return cp.asarray(indices) if on_host else indices
-
-
-def _along_axis(x: Array, indices: Array, axis: int) -> tuple[Array, ...]:
-    """The index that pairs `indices` along `axis` with its own position along every other axis."""
-    axis = normalized_axis(axis, x.ndim)
-    places: list[Array] = []
-    for a, length in enumerate(indices.shape):
-        shape = [1] * indices.ndim
-        shape[a] = length
-        places.append(cp.arange(length).reshape(shape))
-    places[axis] = indices
-    return tuple(places)
-
-
-def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
-    return getitem(x, _along_axis(x, indices, axis))
-
-
-def put_along_axis(x: Array, indices: Array, values: Any, *, axis: int) -> Array:
-    out = x.copy()
-    setitem(out, _along_axis(x, indices, axis), values)
-    return out
-
-
-def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
-    return index_add(x, _along_axis(x, indices, axis), values)
-
-
 # ---- products and linear algebra; decompositions wait for the GPU to learn whether they succeeded
 matmul = cp.matmul
 
@@ -639,53 +475,6 @@ def eigh(x: Array) -> tuple[Array, Array]:
 def lstsq(x: Array, y: Array) -> Array:
     with cupyx.errstate(linalg="raise"):
         return cp.linalg.lstsq(x, y, None)[0]
-
-
-# ---- the steps of optimizers: one launch each
-def sgd_step(
-    param: Array,
-    grad: Array,
-    momentum_buffer: Array | None,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
-    nesterov: bool = False,
-    maximize: bool = False,
-    first: bool = False,
-) -> None:
-    if momentum_buffer is None or not momentum:
-        _kernels["sgd_step"](grad, lr, weight_decay, maximize, param)
-        return
-    rates = (lr, momentum, dampening, weight_decay, nesterov, maximize, first)
-    _kernels["sgd_momentum_step"](grad, *rates, param, momentum_buffer)
-
-
-def adam_step(
-    param: Array,
-    grad: Array,
-    exp_avg: Array,
-    exp_avg_sq: Array,
-    max_exp_avg_sq: Array | None,
-    *,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float = 0.0,
-    decoupled: bool = False,
-    maximize: bool = False,
-) -> None:
-    step_size = -lr / (1.0 - beta1**step)
-    root_of_correction = (1.0 - beta2**step) ** 0.5
-    decay, coupled = (1.0 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
-    rates = (step_size, root_of_correction, beta1, beta2, eps, decay, coupled, maximize)
-    if max_exp_avg_sq is None:
-        _kernels["adam_step"](grad, *rates, param, exp_avg, exp_avg_sq)
-    else:
-        _kernels["amsgrad_step"](grad, *rates, param, exp_avg, exp_avg_sq, max_exp_avg_sq)
 
 
 # ---- host and device

@@ -3,12 +3,12 @@
 Names are plain aliases wherever NumPy's meaning is the contract's, so that a call costs no frame of ours; reductions
 call `ufunc.reduce` and shape functions call methods, which take a fraction of the time of NumPy's functions.
 NumPy returns scalars (`np.float32`) for results without dimensions, and every function here accepts them.
-The fused updates of optimizers are in `numpy_updates.py`, the error function in `numpy_special.py`.
+Reading and writing by index is in `numpy_indexing.py`, products in `numpy_products.py`, the fused updates of optimizers
+in `numpy_updates.py`, the error function in `numpy_special.py`.
 """
 
 from __future__ import annotations
 
-import builtins
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,12 +17,19 @@ import numpy as np
 
 from retrograd.backends.allocator import keep_large_blocks
 from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.numpy_indexing import add_along_axis as add_along_axis
+from retrograd.backends.numpy_indexing import getitem as getitem
+from retrograd.backends.numpy_indexing import index_add as index_add
+from retrograd.backends.numpy_indexing import index_sum as index_sum
+from retrograd.backends.numpy_indexing import put_along_axis as put_along_axis
+from retrograd.backends.numpy_indexing import setitem as setitem
+from retrograd.backends.numpy_indexing import take_along_axis as take_along_axis
 from retrograd.backends.numpy_products import matmul as matmul
 from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
 from retrograd.backends.numpy_updates import adam_step as adam_step
 from retrograd.backends.numpy_updates import sgd_step as sgd_step
-from retrograd.backends.shapes import elements_along, normalized_axis, split_index, window_layout
+from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
 
 keep_large_blocks()
 
@@ -431,109 +438,6 @@ class _Memory:
 
 def writable(x: Array) -> Array:
     return x if x.flags.writeable else np.asarray(_Memory(x))
-
-
-# ---- indexing
-def getitem(x: Array, index: Any) -> Array:
-    if type(index) is tuple and builtins.any(map(_is_array, index)):
-        view, index = split_index(_plain_parts(index))
-        return _picked(x[view], index)
-    return x[index]
-
-
-def _picked(x: Array, index: tuple[Any, ...]) -> Array:
-    """The elements at full slices and arrays, in C order: NumPy would put the arrays' dimensions first in memory."""
-    arrays = [axis for axis, part in enumerate(index) if type(part) is not slice]
-    if len(arrays) == 1 and _is_array(index[arrays[0]]) and index[arrays[0]].dtype.kind != "b":
-        return x.take(index[arrays[0]], arrays[0])
-    out = x[index]
-    return out if out.flags.c_contiguous else out.copy()
-
-
-def setitem(x: Array, index: Any, value: Any) -> None:
-    if type(index) is tuple and builtins.any(map(_is_array, index)):
-        view, index = split_index(_plain_parts(index))
-        x = x[view]
-    x[index] = value
-
-
-def index_add(x: Array, index: Any, value: Array) -> Array:
-    out = np.array(x, _FLOAT32 if x.dtype.char == "e" else None)
-    _add_at(out, index, value)
-    return out.astype(x.dtype, copy=False)
-
-
-def index_sum(value: Array, index: Any, *, shape: tuple[int, ...]) -> Array:
-    out = np.zeros(shape, _FLOAT32 if value.dtype.char == "e" else value.dtype)
-    _add_at(out, index, value)
-    return out.astype(value.dtype, copy=False)
-
-
-def _add_at(out: Array, index: Any, value: Array) -> None:
-    """out[index] += value in place, duplicates added up."""
-    parts = _plain_parts(index if type(index) is tuple else (index,))
-    if not builtins.any(_is_array(part) and part.dtype.kind != "b" for part in parts):  # nothing is named twice
-        out[parts] += value
-        return
-    view, rest = split_index(parts)
-    _add_rows(out[view], rest, value)
-
-
-def _add_rows(target: Array, index: tuple[Any, ...], value: Array) -> None:
-    """target[index] += value for index arrays. `add.at` is fast for one dimension and one dtype, so rows are added
-    there element by element: 3 to 6 times the speed."""
-    if len(index) > 1 or index[0] is Ellipsis or not target.flags.c_contiguous or not target.size:
-        np.add.at(target, index, value)
-        return
-    rows, length = index[0], len(target)
-    lowest = rows.min() if rows.size else 0
-    if rows.size and (lowest < -length or rows.max() >= length):
-        target[rows]  # raises IndexError
-    width = target.size // length
-    rows = rows % length if lowest < 0 else rows
-    places = rows if width == 1 else rows[..., None] * width + np.arange(width)
-    values = np.broadcast_to(value, (*rows.shape, *target.shape[1:])).astype(target.dtype, copy=False)
-    np.add.at(target.reshape(-1), places.reshape(-1), values.reshape(-1))
-
-
-def _is_array(part: Any) -> bool:
-    return isinstance(part, list) or (isinstance(part, np.ndarray) and part.ndim > 0)
-
-
-def _plain_parts(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The index with arrays for lists, and integers for 0-d arrays of them, which would make a view a copy."""
-    return tuple(map(_plain_part, index))
-
-
-def _plain_part(part: Any) -> Any:
-    if isinstance(part, list):
-        return np.asarray(part, None if part else np.int64)
-    return int(part) if isinstance(part, np.ndarray) and part.ndim == 0 and part.dtype.kind in "iu" else part
-
-
-def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
-    """The index that pairs `indices` along `axis` with its own position along every other axis."""
-    places: list[Array] = []
-    for a, length in enumerate(indices.shape):
-        shape = [1] * indices.ndim
-        shape[a] = length
-        places.append(np.arange(length).reshape(shape))
-    places[axis] = indices
-    return tuple(places)
-
-
-def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
-    return x[_along_axis(indices, axis)]
-
-
-def put_along_axis(x: Array, indices: Array, values: Any, *, axis: int) -> Array:
-    out = x.copy()
-    out[_along_axis(indices, axis)] = values
-    return out
-
-
-def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
-    return index_add(x, _along_axis(indices, axis), values)
 
 
 # ---- products and linear algebra

@@ -17,10 +17,12 @@ from tests.strict_cupy import rules
 from tests.strict_cupy.modules import make_cupy, make_cupyx
 
 _MODULE = "tests.strict_cupy.loaded_backend"
+_KNOWS_CUPY = ("cupy", "retrograd.backends.cupy")
+"""How the names of the modules begin that are CuPy's, or import it."""
 
 
 def load_strict_backend() -> Any:
-    """retrograd/backends/cupy.py, imported a second time with the stand-in as its CuPy."""
+    """retrograd/backends/cupy.py, and the files it is made of, imported a second time with the stand-in as CuPy."""
     if _MODULE in sys.modules:
         return sys.modules[_MODULE]
     spec = importlib.util.find_spec("retrograd.backends.cupy")
@@ -30,16 +32,14 @@ def load_strict_backend() -> Any:
     assert again is not None
     assert again.loader is not None
     module = importlib.util.module_from_spec(again)
-    genuine = {name: sys.modules.get(name) for name in ("cupy", "cupyx")}
+    genuine = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(_KNOWS_CUPY)}
     sys.modules.update(cupy=make_cupy(), cupyx=make_cupyx())
     try:
         again.loader.exec_module(module)
     finally:
-        for name, was in genuine.items():
-            if was is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = was
+        for name in [name for name in sys.modules if name.startswith(_KNOWS_CUPY)]:
+            del sys.modules[name]
+        sys.modules.update(genuine)
     module.name = "strict"  # type: ignore[attr-defined]
     sys.modules[_MODULE] = module
     return module
