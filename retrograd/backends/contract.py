@@ -24,7 +24,7 @@ the libraries, so that for every function here the same arguments give the same 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 Array = Any
@@ -245,6 +245,10 @@ class Backend(Protocol):
 
     def add_into(self, out: Array, x: Array, /) -> None:
         """out += x in place (out has x's shape and dtype and is nobody else's)."""
+
+    def share(self, task: Callable[[int, int], None], length: int, grain: int, *, products: bool = False) -> None:
+        """task(start, stop) for ranges that make up range(length), on the host each of at least `grain` in a thread of
+        its own; `products` says that the task calls matmul. (Not in autograd.ops.)"""
 
     # ---- the steps of optimizers, in place on flat buffers (not in autograd.ops)
     def sgd_step(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy as cp
@@ -228,6 +228,10 @@ def clip(x: Array, min: Any = None, max: Any = None) -> Array:
 
 def writable(x: Array) -> Array:
     return x
+
+
+def share(task: Callable[[int, int], None], length: int, grain: int, *, products: bool = False) -> None:
+    task(0, length)  # the device shares out every kernel itself
 
 
 def add_into(out: Array, x: Array) -> None:
