@@ -7,7 +7,8 @@ from benchmarks.workloads import Chain, Network, Operation, Program
 
 
 def configure(threads: int) -> None:
-    """Do nothing: NumPy's BLAS reads its thread count from the environment."""
+    """Let operations use so many threads, BLAS too."""
+    rg.set_num_threads(threads)
 
 
 def version() -> str:

@@ -288,6 +288,12 @@ def test_add_into_writes_in_place(xp):
     agree(out, np.full((2, 2), 3, np.float32))
 
 
+def test_share_runs_a_task_over_the_whole_length(xp):
+    out = xp.zeros((100,), dtype=np.float32)
+    xp.share(lambda start, stop: xp.add_into(out[start:stop], xp.ones((stop - start,), dtype=np.float32)), 100, 10)
+    agree(out, np.ones(100, np.float32))
+
+
 # ---- reductions and scans
 
 
