@@ -4,7 +4,7 @@ Names are plain aliases wherever NumPy's meaning is the contract's, so that a ca
 call `ufunc.reduce` and shape functions call methods, which take a fraction of the time of NumPy's functions.
 NumPy returns scalars (`np.float32`) for results without dimensions, and every function here accepts them.
 Reading and writing by index is in `numpy_indexing.py`, products in `numpy_products.py`, the fused updates of optimizers
-in `numpy_updates.py`, the error function in `numpy_special.py`.
+in `numpy_updates.py`, sums of large arrays in `numpy_sums.py`, the error function in `numpy_special.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from retrograd.backends.numpy_indexing import take_along_axis as take_along_axis
 from retrograd.backends.numpy_products import matmul as matmul
 from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
+from retrograd.backends.numpy_sums import MANY, sum_many
 from retrograd.backends.numpy_updates import adam_step as adam_step
 from retrograd.backends.numpy_updates import sgd_step as sgd_step
 from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
@@ -216,6 +217,8 @@ def sum(x: Array, *, axis: Axis = None, dtype: DType | None = None, keepdims: bo
             return _add_reduce(x, axis, _FLOAT32, None, keepdims).astype(_FLOAT16)
         if char in _WIDENED:
             dtype = _INT64
+        elif x.size >= MANY:
+            return sum_many(x, axis, keepdims)
     return _add_reduce(x, axis, dtype, None, keepdims)
 
 
@@ -235,7 +238,7 @@ def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
         return np.full_like(_add_reduce(x, axis, None, None, keepdims), np.nan)[()]
     if x.dtype.char == "e":
         return (_add_reduce(x, axis, _FLOAT32, None, keepdims) / count).astype(_FLOAT16)
-    return _add_reduce(x, axis, None, None, keepdims) / count
+    return (sum_many if x.size >= MANY else _add_reduce)(x, axis=axis, keepdims=keepdims) / count
 
 
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
