@@ -161,6 +161,7 @@ class Parts:
     """Cotangents of some of the outputs of a node, by number; two of them add up."""
 
     __slots__ = ("dtype", "of", "shape")
+    base = None  # nobody else holds it
 
     def __init__(self, of: dict[int, Any], node: Node) -> None:
         self.of, self.shape, self.dtype = of, node.shape, node.dtype
@@ -271,7 +272,7 @@ def run(
                 gp = backend_of_array[gp.__class__].astype(gp, dtype=parent.dtype)
             above = parent.seq
             if above in pending:
-                if above in summed and not recorded:
+                if not recorded and (above in summed or (above not in shared and pending[above].base is None)):
                     pending[above] += gp
                 else:
                     pending[above] = pending[above] + gp

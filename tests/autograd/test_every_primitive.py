@@ -87,3 +87,43 @@ def test_a_rule_that_names_what_is_not_there_is_refused():
             twice.vjp(lambda xp, g, y: 2 * g)
     finally:
         del REGISTRY["twice"]
+
+
+def shared_memory(node, g, gs):
+    """What a cotangent that seems to belong to nobody shares its memory with."""
+    saved = [getattr(node, name, None) for name in node.saves]
+    arrays = [gp for gp in gs if isinstance(gp, np.ndarray)]
+    owned = [gp for gp in arrays if gp is not g and gp.base is None and gp.size]
+    others = [a for a in (g, *saved, *arrays) if isinstance(a, np.ndarray)]
+    return [(node.name(), gp.shape) for gp in owned for a in others if a is not gp and np.may_share_memory(gp, a)] + [
+        (node.name(), "twice") for i, gp in enumerate(owned) if any(gp is other for other in owned[:i])
+    ]
+
+
+def test_what_a_rule_returns_is_its_own_or_a_view(monkeypatch):
+    """The engine adds to such cotangents in place."""
+    found, watched = [], set()
+
+    def watch(kind):
+        rule = kind.backward
+
+        def backward(node, g, xp, keep):
+            saved = {name: getattr(node, name, None) for name in node.saves}
+            gs = rule(node, g, xp, True)
+            found.extend(shared_memory(type("Seen", (), {**saved, "saves": node.saves, "name": node.name}), g, gs))
+            return gs
+
+        monkeypatch.setattr(kind, "backward", backward)
+
+    for subject in subjects():
+        if not subject.gradients:
+            continue
+        for shapes, keywords in subject.cases():
+            inputs = [tensor_of(a, CPU) for a in subject.arrays(shapes)]
+            outputs = [o for o in subject.run(inputs, keywords) if o.requires_grad]
+            for node in in_order([o._node for o in outputs]):
+                if hasattr(node, "primitive") and type(node) not in watched and node.primitive.rules:
+                    watched.add(type(node))
+                    watch(type(node))
+            rg.autograd.backward(outputs, [weight_for(o) for o in outputs])
+    assert found == []
