@@ -162,7 +162,7 @@ GROWTH: dict[str, Curve] = {
     "batch": Curve("batch n of 784-100-10, SGD", {n: _grown("batch", n, DIGITS, n) for n in (1, 10, 100, 1000)}),
     "lstm": Curve("steps n of the character LSTM, batch 32", {n: _lengthened("lstm", n) for n in (8, 32, 128)}),
     "attention": Curve(
-        "tokens n of the Transformer, batch 4", {n: _lengthened("attention", n) for n in (32, 128, 512)}
+        "tokens n of the Transformer, batch 4", {n: _lengthened("transformer", n) for n in (32, 128, 512)}
     ),
 }
 GROWN: dict[str, Workload] = {w.name: w for curve in GROWTH.values() for w in curve.points.values()}

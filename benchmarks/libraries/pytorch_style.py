@@ -5,6 +5,7 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
+from benchmarks.programs.initial import load
 from benchmarks.workloads import Adam, Chain, Network, Operation
 
 Step = Callable[[], Any]
@@ -64,10 +65,7 @@ def _model(lib: ModuleType, workload: Network) -> Any:
     if workload.loss == "bce":
         layers.append(lib.nn.Sigmoid())
     model = lib.nn.Sequential(*layers)
-    with lib.no_grad():
-        for parameter, array in zip(model.parameters(), workload.parameters(), strict=True):
-            parameter.copy_(lib.tensor(array))
-    return model
+    return load(lib, model, workload.parameters())
 
 
 def operation(lib: ModuleType, row: Operation, backward: bool) -> Step:

@@ -25,6 +25,11 @@ class Program:
     adam: bool = False
     sizes: dict[str, int] = field(default_factory=dict, compare=False)
 
+    @property
+    def kind(self) -> str:
+        """The name without the size that a point of a growth curve has behind it."""
+        return self.name.partition(" ")[0]
+
     def step(self, library: ModuleType, **options: Any) -> Step:
         """Return the program's step in a library."""
         return self.write(library, **self.sizes, **options)

@@ -6,13 +6,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.programs import Program, Step, training_step
+from benchmarks.programs.initial import Array, load
 
 __all__ = ["ARRAYS", "SCALE", "SHIFT", "Data", "distances", "elementwise"]
 
-Array = NDArray[Any]
 SCALE, SHIFT = 1.5, 0.5
 ADAMW = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
 PENALTY = 10.0  # Gulrajani et al. 2017
@@ -155,18 +154,11 @@ def _adamw(lib: ModuleType, **options: Any) -> Step:
     return step
 
 
-def _loaded(lib: ModuleType, model: Any, arrays: list[Array]) -> Any:
-    with lib.no_grad():
-        for parameter, array in zip(model.parameters(), arrays, strict=True):
-            parameter.copy_(lib.tensor(array))
-    return model
-
-
 def _penalty(lib: ModuleType, **options: Any) -> Step:
     arrays, real_images, fake_images = Data.penalty()
     nn = lib.nn
     layers = nn.Linear(784, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh(), nn.Linear(128, 1)
-    critic = _loaded(lib, nn.Sequential(*layers), arrays)
+    critic = load(lib, nn.Sequential(*layers), arrays)
     optimizer = lib.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.5, 0.9), **options)
     real, fake = lib.tensor(real_images), lib.tensor(fake_images)
 
@@ -181,7 +173,7 @@ def _penalty(lib: ModuleType, **options: Any) -> Step:
 
 def _inference(lib: ModuleType) -> Step:
     arrays, image = Data.inference()
-    model = _loaded(lib, lib.nn.Sequential(lib.nn.Linear(784, 100), lib.nn.Sigmoid(), lib.nn.Linear(100, 10)), arrays)
+    model = load(lib, lib.nn.Sequential(lib.nn.Linear(784, 100), lib.nn.Sigmoid(), lib.nn.Linear(100, 10)), arrays)
     x = lib.tensor(image)
 
     def step() -> Any:

@@ -6,27 +6,52 @@ from typing import Any
 import numpy as np
 
 from benchmarks.programs import Program, Step, training_step
+from benchmarks.programs.initial import Array, affine, generator, load, norm, table, uniform
 
-__all__ = ["SEQUENCES", "char_lstm", "transformer"]
+__all__ = ["HEADS", "SEQUENCES", "VOCABULARY", "Parameters", "char_lstm", "text", "transformer"]
 
 VOCABULARY = 65  # characters of the usual Shakespeare file
+HIDDEN, WIDTH, HEADS, LAYERS = 128, 128, 4, 2
 
 
-def _text(lib: ModuleType, *shape: int) -> tuple[Any, Any]:
+def text(*shape: int) -> tuple[Array, Array]:
+    """Return characters of this shape and those that follow them."""
     tokens = np.random.default_rng(2).integers(0, VOCABULARY, (2, *shape))
-    return lib.tensor(tokens[0]), lib.tensor(tokens[1])
+    return tokens[0], tokens[1]
 
 
-def char_lstm(lib: ModuleType, steps: int = 64, batch: int = 32, hidden: int = 128, **options: Any) -> Step:
+class Parameters:
+    """First parameters by the name of their program, in the order of the modules."""
+
+    @staticmethod
+    def char_lstm() -> list[Array]:
+        """Embedding; the LSTM's weights of inputs and states and their biases, gates i, f, g, o; head"""
+        rng, bound = generator(), HIDDEN**-0.5
+        gates = [(4 * HIDDEN, HIDDEN), (4 * HIDDEN, HIDDEN), (4 * HIDDEN,), (4 * HIDDEN,)]
+        lstm = [uniform(rng, bound, *shape) for shape in gates]
+        return [table(rng, VOCABULARY, HIDDEN), *lstm, *affine(rng, VOCABULARY, HIDDEN)]
+
+    @staticmethod
+    def transformer(tokens: int) -> list[Array]:
+        """Embedding, positions; each block's two norms, projections to q, k, v, from heads, up and down; norm, head"""
+        rng = generator()
+        arrays = [table(rng, VOCABULARY, WIDTH), table(rng, tokens, WIDTH)]
+        for _ in range(LAYERS):
+            arrays += norm(WIDTH) + norm(WIDTH)
+            for shape in ((3 * WIDTH, WIDTH), (WIDTH, WIDTH), (4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH)):
+                arrays += affine(rng, *shape)
+        return [*arrays, *norm(WIDTH), *affine(rng, VOCABULARY, WIDTH)]
+
+
+def char_lstm(lib: ModuleType, steps: int = 64, batch: int = 32, **options: Any) -> Step:
     """Predict the next character by one LSTM layer."""
-    lib.manual_seed(0)
-    embedding = lib.nn.Embedding(VOCABULARY, hidden)
-    lstm = lib.nn.LSTM(hidden, hidden)
-    head = lib.nn.Linear(hidden, VOCABULARY)
-    model = lib.nn.ModuleList([embedding, lstm, head])
+    embedding = lib.nn.Embedding(VOCABULARY, HIDDEN)
+    lstm = lib.nn.LSTM(HIDDEN, HIDDEN)
+    head = lib.nn.Linear(HIDDEN, VOCABULARY)
+    model = load(lib, lib.nn.ModuleList([embedding, lstm, head]), Parameters.char_lstm())
     optimizer = lib.optim.Adam(model.parameters(), lr=2e-3, **options)
     criterion = lib.nn.CrossEntropyLoss()
-    inputs, targets = _text(lib, steps, batch)
+    inputs, targets = map(lib.tensor, text(steps, batch))
 
     def loss() -> Any:
         states, _ = lstm(embedding(inputs))
@@ -35,39 +60,30 @@ def char_lstm(lib: ModuleType, steps: int = 64, batch: int = 32, hidden: int = 1
     return training_step(optimizer, loss)
 
 
-def transformer(
-    lib: ModuleType,
-    tokens: int = 128,
-    batch: int = 8,
-    width: int = 128,
-    layers: int = 2,
-    heads: int = 4,
-    **options: Any,
-) -> Step:
+def transformer(lib: ModuleType, tokens: int = 128, batch: int = 8, **options: Any) -> Step:
     """Radford et al. 2019 in small: blocks that normalise first, causal attention, GELU, learned positions."""
-    lib.manual_seed(0)
     nn, functional = lib.nn, lib.nn.functional
 
     class Block(nn.Module):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
             super().__init__()
-            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-            self.projections, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-            self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+            self.projections, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
 
         def forward(self, x: Any) -> Any:
-            qkv = self.projections(self.norm1(x)).reshape(batch, tokens, 3, heads, width // heads)
+            qkv = self.projections(self.norm1(x)).reshape(batch, tokens, 3, HEADS, WIDTH // HEADS)
             q, k, v = qkv.permute(2, 0, 3, 1, 4)
             mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+            x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, WIDTH))
             return x + self.mlp(self.norm2(x))
 
-    embedding, places = nn.Embedding(VOCABULARY, width), nn.Embedding(tokens, width)
-    blocks = nn.Sequential(*(Block() for _ in range(layers)), nn.LayerNorm(width), nn.Linear(width, VOCABULARY))
-    model = nn.ModuleList([embedding, places, blocks])
+    embedding, places = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(tokens, WIDTH)
+    blocks = nn.Sequential(*(Block() for _ in range(LAYERS)), nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY))
+    model = load(lib, nn.ModuleList([embedding, places, blocks]), Parameters.transformer(tokens))
     optimizer = lib.optim.AdamW(model.parameters(), lr=1e-3, **options)
     criterion = nn.CrossEntropyLoss()
-    inputs, targets = _text(lib, batch, tokens)
+    inputs, targets = map(lib.tensor, text(batch, tokens))
     positions = lib.arange(tokens)
 
     def loss() -> Any:
