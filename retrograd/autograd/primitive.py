@@ -97,6 +97,7 @@ class Primitive:
         self.name, self.forward = name, forward
         self.promotes, self.floating, self.view = promotes, floating, view
         self.outputs, self.residuals, self.constant, self.heavy = outputs, residuals, constant, heavy
+        self.elementwise = isinstance(forward, str)
         self.title = f"{title or ''.join(part.capitalize() for part in name.split('_'))}Backward0"
         self.inputs = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)

@@ -27,6 +27,8 @@ __all__ = ["SCOPE", "backward_source", "recorder_source", "variadic_recorder"]
 
 NEVER: list[Any] = [0]
 """The stamp of a value that was not saved."""
+LARGE = 2**20
+"""Elements from which on an elementwise operation may be worth more than one thread."""
 
 
 # ---- writing
@@ -40,7 +42,9 @@ def recorder_source(p: Primitive) -> str:
     passed = "".join(f", {n}={n}" for n in p.static)
     lines = [f"def {p.name}({signature(p)}):", "    try:"]
     lines += ["        " + line for line in unwrapping_lines(p)]
+    lines += [f"        large = {first}_a.size >= LARGE"] if p.elementwise else []
     lines.append("    except AttributeError:")
+    lines += ["        large = False"] if p.elementwise else []
     lines.append(f"        coerced = coerce(primitive, {operands})")
     lines.append("        if coerced[2] is None: return coerced[0]")
     lines.append(f"        ({operands},), ({arrays},), kernel = coerced")
@@ -49,7 +53,10 @@ def recorder_source(p: Primitive) -> str:
         idle = " and ".join(f"{q} is None" for q in parents) or "True"
         lines.append(f"    if {idle}: {arrays} = floating({arrays})")
     lines.append("    try:")
-    lines.append(f"        out_a = kernel({arrays}{passed})")
+    if p.elementwise:
+        lines.append(f"        out_a = in_ranges(kernel, {arrays}) if large else kernel({arrays})")
+    else:
+        lines.append(f"        out_a = kernel({arrays}{passed})")
     lines.append("    except Exception as error:")
     lines.append(f"        raise explain(error, primitive, {operands}) from None")
     if p.residuals:
@@ -234,6 +241,11 @@ def refuse_gradient(p: Primitive, *operands: Any) -> None:
         raise NotImplementedError(f"{p.name} has no gradient; detach() its input, or use it under no_grad()")
 
 
+def in_ranges(kernel: Callable[..., Any], *arrays: Any) -> Any:
+    """An elementwise operation on a large array, on as many threads as its backend has for it."""
+    return backend_of_array[arrays[0].__class__].in_ranges(kernel, *arrays)
+
+
 def trace_call(node: Node) -> None:
     """Notes on a node the user's line that recorded it."""
     node.trace = user_line()
@@ -322,6 +334,7 @@ def variadic_backward(recorded: bool) -> Callable[..., Any]:
 SCOPE: dict[str, Any] = {
     "__name__": "retrograd.autograd.ops",
     "NEVER": NEVER,
+    "LARGE": LARGE,
     "Latest": Latest,
     "NUMBER": NUMBER,
     "NUMBERS": frozenset((float, int)),
@@ -335,6 +348,7 @@ SCOPE: dict[str, Any] = {
     "floating": floating,
     "generic": np.generic,
     "give_outputs": give_outputs,
+    "in_ranges": in_ranges,
     "make": make,
     "new": Tensor.__new__,
     "promote": promote,

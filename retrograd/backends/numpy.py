@@ -31,6 +31,7 @@ from retrograd.backends.numpy_sums import MANY, sum_many
 from retrograd.backends.numpy_updates import adam_step as adam_step
 from retrograd.backends.numpy_updates import sgd_step as sgd_step
 from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
+from retrograd.backends.threads import in_ranges as in_ranges
 from retrograd.backends.threads import share as share
 
 keep_large_blocks()

@@ -17,12 +17,17 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["get_num_threads", "set_num_threads", "share"]
+__all__ = ["get_num_threads", "in_ranges", "set_num_threads", "share"]
 
 Task = Callable[[int, int], None]
+
+GRAIN = 2**19
+"""Elements of an elementwise operation that are worth a thread."""
 
 
 def cores() -> int:
@@ -140,3 +145,20 @@ def share_among(pieces: int, task: Task, length: int) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def in_ranges(function: Callable[..., Any], *arrays: Any) -> Any:
+    """function(*arrays) of an elementwise function, on all threads where it is a ufunc and its arrays have one layout."""
+    cut = [isinstance(a, np.ndarray) and a.ndim > 0 for a in arrays]
+    even = all(a.shape == arrays[0].shape and a.flags.c_contiguous for c, a in zip(cut, arrays) if c)
+    if number == 1 or not isinstance(function, np.ufunc) or not even or not cut[0]:
+        return function(*arrays)
+    kinds = [getattr(a, "dtype", type(a)) for a in arrays]
+    out = np.empty(arrays[0].shape, function.resolve_dtypes((*kinds, None))[-1])
+    *flat, result = [a.reshape(-1) if c else a for c, a in zip((*cut, True), (*arrays, out))]
+
+    def task(start: int, stop: int) -> None:
+        function(*[a[start:stop] if c else a for c, a in zip(cut, flat)], out=result[start:stop])
+
+    share(task, out.size, GRAIN)
+    return out

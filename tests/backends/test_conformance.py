@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import retrograd as rg
 from retrograd.backends import FUNCTIONS, Backend, backend_of
 from tests.backends.arrays import DTYPES, agree, host, layouts
 
@@ -286,6 +287,23 @@ def test_add_into_writes_in_place(xp):
     out = xp.ones((2, 2), dtype=np.float32)
     xp.add_into(out, xp.full((2, 2), 2, dtype=np.float32))
     agree(out, np.full((2, 2), 3, np.float32))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_in_ranges_is_the_function_itself(xp, n):
+    before = rg.get_num_threads()
+    rg.set_num_threads(n)
+    try:
+        x = xp.arange(2**20 + 1, dtype=np.float32)
+        agree(xp.in_ranges(xp.sqrt, x), np.sqrt(np.arange(2**20 + 1, dtype=np.float32)))
+        y = xp.in_ranges(xp.add, x, x)
+        assert float(y[-1]) == 2**21
+        z = xp.in_ranges(xp.less, x, 5)
+        assert (z.dtype, int(xp.count_nonzero(z))) == (np.bool_, 5)
+        assert xp.in_ranges(xp.multiply, x, x[:1]).shape == x.shape
+        assert xp.in_ranges(xp.add, xp.permute_dims(xp.reshape(x[1:], (2, 2**19)), (1, 0)), 1.0).shape == (2**19, 2)
+    finally:
+        rg.set_num_threads(before)
 
 
 def test_share_runs_a_task_over_the_whole_length(xp):
