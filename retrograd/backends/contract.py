@@ -247,7 +247,7 @@ class Backend(Protocol):
         """out += x in place (out has x's shape and dtype and is nobody else's)."""
 
     def in_ranges(self, function: Callable[..., Array], /, *arrays: Any) -> Array:
-        """function(*arrays) of an elementwise function, on all threads where the host computes. (Not in autograd.ops.)"""
+        """function(*arrays) of an elementwise function, on all threads where the host computes. Not in autograd.ops."""
 
     def share(self, task: Callable[[int, int], None], length: int, grain: int, *, products: bool = False) -> None:
         """task(start, stop) for ranges that make up range(length), on the host each of at least `grain` in a thread of

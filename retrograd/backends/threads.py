@@ -148,7 +148,7 @@ def share_among(pieces: int, task: Task, length: int) -> None:
 
 
 def in_ranges(function: Callable[..., Any], *arrays: Any) -> Any:
-    """function(*arrays) of an elementwise function, on all threads where it is a ufunc and its arrays have one layout."""
+    """function(*arrays) of an elementwise function, on all threads where it is a ufunc on arrays of one layout."""
     cut = [isinstance(a, np.ndarray) and a.ndim > 0 for a in arrays]
     even = all(a.shape == arrays[0].shape and a.flags.c_contiguous for c, a in zip(cut, arrays) if c)
     if number == 1 or not isinstance(function, np.ufunc) or not even or not cut[0]:
