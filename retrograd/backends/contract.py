@@ -192,6 +192,9 @@ class Backend(Protocol):
     def erfc(self, x: Array, /) -> Array:
         """1 - erf(x), accurate in the tail."""
 
+    def gelu(self, x: Array, /) -> tuple[Array, Array]:
+        """x Phi(x), Phi the normal distribution function, and its derivative. (Of autograd.ops it is the first.)"""
+
     def keep(self, x: Array, condition: Array, /) -> Array:
         """The floating x where the condition (bool) holds, else 0, infinities and NaN of x included."""
 

@@ -146,6 +146,11 @@ def erfc(x: Array) -> Array:
     return kernels["erfc"](_floating(x))
 
 
+def gelu(x: Array) -> tuple[Array, Array]:
+    below = 0.5 * erf(x * math.sqrt(0.5)) + 0.5
+    return x * below, below + x * (math.sqrt(0.5 / math.pi) * cp.exp(-0.5 * (x * x)))
+
+
 def _floating(x: Array) -> Array:
     return x if x.dtype.kind == "f" else x.astype(_FLOAT64)
 

@@ -27,6 +27,7 @@ from retrograd.backends.numpy_indexing import take_along_axis as take_along_axis
 from retrograd.backends.numpy_products import matmul as matmul
 from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
+from retrograd.backends.numpy_special import gelu as gelu
 from retrograd.backends.numpy_sums import MANY, sum_many
 from retrograd.backends.numpy_updates import adam_step as adam_step
 from retrograd.backends.numpy_updates import sgd_step as sgd_step

@@ -1,19 +1,26 @@
-"""The error function for NumPy arrays, which NumPy lacks.
+"""The error function, which NumPy lacks, and GELU, which is made of it, for NumPy arrays.
 
 float64, and erfc in every dtype: the rational approximations of W. J. Cody, "Rational Chebyshev approximations for the
 error function", Math. Comp. 23 (1969), 631-637, in its three intervals and with its coefficients.
-float32 erf, which GELU is made of: one rational function of degree (5, 5) in x^2 for |x| < 3.92, fitted to erf(x)/x for
-least relative error (2e-8) by iteratively reweighted least squares. In float32 its rounding brings the error to 4e-7;
-it takes a sixth of the time.
+float32 erf: tanh(x P(x^2)), P a polynomial of degree 6, because NumPy's tanh is fast. P is fitted
+for least relative error of erf (1e-7) by iteratively reweighted least squares, its coefficients rounded one after the
+other, the rest fitted again. With the rounding of float32 the error is 2.4e-7.
+float32 GELU: Phi(-|x|), the normal distribution function, as the density, which the derivative needs too, times a
+rational function of degree (2, 3) in |x|, fitted in the same way for least error (6e-8) of Phi. With the rounding the
+error is 1.8e-7 |x|, half of PyTorch's.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["erf", "erfc"]
+from retrograd.backends.threads import share
+
+__all__ = ["erf", "erfc", "gelu"]
 
 Array = Any
 
@@ -101,28 +108,42 @@ def _by_interval(x: Array, complement: bool) -> Array:
     return result.reshape(shape)
 
 
-# |x| <= 3.92, above which erf is 1 in float32: erf(x) = x R(x^2).
-_FLOAT32_P = (
-    2.050112399e-06, 2.848791297e-04, 3.765465909e-03, 5.274826148e-02, 1.904029796e-01, 1.128379146e00,
+# erf(x) = tanh(x P(x^2)): P from the highest power down.
+_FLOAT32 = (
+    1.3988628211e-07, -5.6315461734e-06, 8.7393600552e-05, -6.1908492353e-04, -1.9270692428e-04, 1.0276947170e-01,
+    1.1283792257e00,
 )  # fmt: skip
-_FLOAT32_Q = (
-    3.809178512e-05, 1.162498397e-03, 1.496891617e-02, 1.141076693e-01, 5.020729892e-01, 1.0,
-)  # fmt: skip
-_FLOAT32_END = 3.92
-_PIECE = 1 << 13  # elements: what the polynomials touch stays in the first-level cache
+_PIECE = 1 << 18  # elements: what the passes touch stays in the cache
+_GRAIN = 1 << 16  # elements that are worth a thread
+
+
+def _by_pieces(kernel: Callable[..., None], x: Array, *out: Array) -> None:
+    """kernel(x, *out) piece by piece; all are one-dimensional."""
+
+    def task(start: int, stop: int) -> None:
+        with np.errstate(over="ignore"):  # the limits are right
+            for first in range(start, stop, _PIECE):
+                piece = slice(first, min(first + _PIECE, stop))
+                kernel(x[piece], *[o[piece] for o in out])
+
+    share(task, x.size, _GRAIN)
 
 
 def _erf_float32(x: Array) -> Array:
-    flat = x.reshape(-1)
-    result = np.empty_like(flat)
-    for start in range(0, flat.size, _PIECE):
-        part = np.minimum(np.maximum(flat[start : start + _PIECE], -_FLOAT32_END), _FLOAT32_END)
-        square = part * part
-        part *= _polynomial(square, _FLOAT32_P)
-        part /= _polynomial(square, _FLOAT32_Q)
-        np.minimum(part, 1.0, out=part)
-        np.maximum(part, -1.0, out=result[start : start + _PIECE])
+    result = np.empty(x.size, np.float32)
+    _by_pieces(_erf_of_piece, x.reshape(-1), result)
     return result.reshape(x.shape)
+
+
+def _erf_of_piece(x: Array, out: Array) -> None:
+    square = x * x
+    np.multiply(square, _FLOAT32[0], out)
+    for coefficient in _FLOAT32[1:-1]:
+        np.add(out, coefficient, out)
+        np.multiply(out, square, out)
+    np.add(out, _FLOAT32[-1], out)
+    np.multiply(out, x, out)
+    np.tanh(out, out)
 
 
 def erf(x: Array) -> Array:
@@ -135,6 +156,51 @@ def erf(x: Array) -> Array:
 def erfc(x: Array) -> Array:
     """1 - erf(x) in x's dtype, with full relative accuracy in the tail."""
     return _in_float64(x, complement=True)
+
+
+# Phi(-a) = density(a) P(a)/Q(a) for a >= 0.
+_GELU_P = (1.0174742937, 5.3992714882, 12.521381378)
+_GELU_Q = (1.0, 5.6131424904, 12.279438972, 9.9906158447)
+_GELU_END = 30.0  # from here on the density is 0 in float32
+_SIGN = np.int32(-(2**31))
+
+
+def _gelu_of_piece(x: Array, out: Array, slope: Array) -> None:
+    a = np.abs(x)
+    if not a.max() <= _GELU_END:
+        np.minimum(a, _GELU_END, out=a)
+    np.multiply(a, a, slope)
+    np.multiply(slope, -0.5 * math.log2(math.e), slope)
+    np.add(slope, 0.5 * math.log2(0.5 / math.pi), slope)
+    np.exp2(slope, slope)
+    np.multiply(a, _GELU_P[0], out)
+    np.add(out, _GELU_P[1], out)
+    np.multiply(out, a, out)
+    np.add(out, _GELU_P[2], out)
+    divisor = a + _GELU_Q[1]
+    for coefficient in _GELU_Q[2:]:
+        np.multiply(divisor, a, divisor)
+        np.add(divisor, coefficient, divisor)
+    np.divide(out, divisor, out)
+    np.multiply(out, slope, out)
+    np.subtract(0.5, out, out)  # Phi(|x|) - 1/2, which gets the sign of x
+    bits = out.view(np.int32)
+    np.bitwise_xor(bits, np.bitwise_and(x.view(np.int32), _SIGN, a.view(np.int32)), bits)
+    np.add(out, 0.5, out)
+    np.multiply(slope, x, slope)
+    np.add(slope, out, slope)
+    np.multiply(out, x, out)
+
+
+def gelu(x: Array) -> tuple[Array, Array]:
+    """x Phi(x) and its derivative Phi(x) + x Phi'(x)."""
+    if x.dtype.char not in "ef":
+        below = 0.5 * erf(x * math.sqrt(0.5)) + 0.5
+        return x * below, below + x * (math.sqrt(0.5 / math.pi) * np.exp(-0.5 * (x * x)))
+    flat = x.astype(np.float32, copy=False).reshape(-1)
+    out, slope = np.empty_like(flat), np.empty_like(flat)
+    _by_pieces(_gelu_of_piece, flat, out, slope)
+    return tuple(y.reshape(x.shape).astype(x.dtype, copy=False)[()] for y in (out, slope))
 
 
 def _in_float64(x: Array, complement: bool) -> Array:

@@ -25,7 +25,7 @@ UNARY = {
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "floor": np.floor, "ceil": np.ceil, "round": np.rint, "trunc": np.trunc, "isnan": np.isnan,
     "isinf": np.isinf, "isfinite": np.isfinite, "signbit": np.signbit, "logical_not": np.logical_not,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "erf": np.vectorize(math.erf, otypes=[float]),
+    "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "erf": np.vectorize(math.erf, otypes=[float]),
     "erfc": np.vectorize(math.erfc, otypes=[float]),
 }  # fmt: skip
 BINARY = {
@@ -276,6 +276,27 @@ def test_erfc_is_accurate_where_one_minus_erf_is_nothing(xp):
     np.testing.assert_allclose(host(xp.erf(xp.from_host(a))), [math.erf(v) for v in a], rtol=4e-15)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [7, 300_001])
+def test_gelu_comes_with_its_derivative_as_exact_as_the_dtype(xp, dtype, size):
+    a = np.linspace(-9, 9, size).astype(dtype)
+    wide = a.astype(np.float64)
+    below = 0.5 * np.vectorize(math.erfc)(-wide / math.sqrt(2))
+    out, slope = (host(y) for y in xp.gelu(xp.from_host(a)))
+    assert out.dtype == slope.dtype == dtype
+    accuracy = 3 * np.finfo(dtype).eps
+    np.testing.assert_allclose(out, wide * below, rtol=accuracy, atol=9 * accuracy)
+    density = np.exp(-wide * wide / 2) / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(slope, below + wide * density, rtol=accuracy, atol=accuracy)
+
+
+@pytest.mark.filterwarnings("error")
+def test_gelu_and_erf_have_limits_at_both_ends(xp):
+    x = xp.asarray([-1e30, -1e4, 1e4, 1e30, np.inf, np.nan], dtype=np.float32)
+    agree(xp.gelu(x)[0], np.array([0, 0, 1e4, 1e30, np.inf, np.nan], np.float32))
+    agree(xp.erf(x), np.array([-1, -1, 1, 1, 1, np.nan], np.float32))
+
+
 def test_writable_gives_the_same_memory_without_a_mark_against_writing(xp):
     x = xp.zeros((2, 2), dtype=np.float32)
     view = xp.writable(xp.diagonal(x))
@@ -287,6 +308,14 @@ def test_add_into_writes_in_place(xp):
     out = xp.ones((2, 2), dtype=np.float32)
     xp.add_into(out, xp.full((2, 2), 2, dtype=np.float32))
     agree(out, np.full((2, 2), 3, np.float32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES["f"] if isinstance(DTYPES, dict) else [np.float32, np.float64])
+def test_large_arrays_are_rectified_and_kept_as_small_ones_are(xp, dtype):
+    a = np.random.default_rng(1).standard_normal((5, 1001)).astype(dtype)
+    a[0, :3] = np.nan, np.inf, -np.inf
+    agree(xp.relu(xp.from_host(a)), np.maximum(a, 0))
+    agree(xp.keep(xp.from_host(a), xp.from_host(a < 1)), np.where(a < 1, a, 0).astype(dtype))
 
 
 @pytest.mark.parametrize("n", [1, 2])
