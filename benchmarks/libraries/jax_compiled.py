@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.libraries.jax_programs import program
+from benchmarks.libraries.jax_training import adam, momentum, negative_log_likelihood, training
 from benchmarks.machine import keep_to_cores
-from benchmarks.workloads import SGD, Adam, Chain, Network, Operation
+from benchmarks.workloads import SGD, Chain, Network, Operation
 
 __all__ = ["chain", "configure", "network", "operation", "program", "version", "wait"]
 
@@ -66,49 +67,22 @@ def _loss(workload: Network, parameters: list[Any], inputs: Any, targets: Any) -
         return -jnp.mean(targets * jnp.log(p) + (1 - targets) * jnp.log1p(-p))
     if workload.loss == "mse":
         return jnp.mean((x - targets) ** 2)
-    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(x), targets[:, None], axis=1))
-
-
-def _descend(settings: SGD | Adam, parameters: Any, gradients: Any, state: Any) -> tuple[Any, Any]:
-    first, second, steps = state
-    if isinstance(settings, SGD):
-        first = [settings.momentum * m + g for m, g in zip(first, gradients, strict=True)]
-        return [p - settings.lr * m for p, m in zip(parameters, first, strict=True)], (first, second, steps)
-    steps = steps + 1  # Kingma & Ba 2015, algorithm 1
-    first = [settings.beta1 * m + (1 - settings.beta1) * g for m, g in zip(first, gradients, strict=True)]
-    second = [settings.beta2 * v + (1 - settings.beta2) * g * g for v, g in zip(second, gradients, strict=True)]
-    rate = settings.lr / (1 - settings.beta1**steps)
-    root = jnp.sqrt(1 - settings.beta2**steps)
-    moved = [
-        p - rate * m / (jnp.sqrt(v) / root + settings.eps) for p, m, v in zip(parameters, first, second, strict=True)
-    ]
-    return moved, (first, second, steps)
+    return negative_log_likelihood(x, targets)
 
 
 @cache
-def _compiled_step(workload: Network) -> Callable[..., Any]:
-    def train(parameters: Any, state: Any, inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
-        loss, gradients = jax.value_and_grad(lambda p: _loss(workload, p, inputs, targets))(parameters)
-        return loss, *_descend(workload.optimizer, parameters, gradients, state)
-
-    return jax.jit(train, donate_argnums=(0, 1))
+def _objective(workload: Network) -> Callable[..., Any]:
+    return lambda parameters, running, *data: (_loss(workload, parameters, *data), running)
 
 
 def network(workload: Network) -> Step:
     """Return the training step."""
-    inputs, targets = (jnp.asarray(array) for array in workload.data())
-    parameters = [jnp.array(array) for array in workload.parameters()]
-    stateless = isinstance(workload.optimizer, SGD)
-    second = [] if stateless else [jnp.zeros_like(p) for p in parameters]
-    state = ([jnp.zeros_like(p) for p in parameters], second, jnp.zeros((), jnp.float32))
-    function = _compiled_step(workload)
-
-    def step() -> Any:
-        nonlocal parameters, state
-        loss, parameters, state = function(parameters, state, inputs, targets)
-        return loss
-
-    return step
+    settings = workload.optimizer
+    if isinstance(settings, SGD):
+        optimizer = momentum(settings.lr, settings.momentum)
+    else:
+        optimizer = adam(settings.lr, (settings.beta1, settings.beta2), settings.eps)
+    return training(_objective(workload), optimizer, workload.parameters(), workload.data())
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.programs import Program, Step, training_step
 from benchmarks.programs.initial import Array, affine, generator, load, norm, table, uniform
 
-__all__ = ["HEADS", "SEQUENCES", "VOCABULARY", "Parameters", "char_lstm", "text", "transformer"]
+__all__ = ["HEADS", "LAYERS", "SEQUENCES", "VOCABULARY", "Parameters", "char_lstm", "text", "transformer"]
 
 VOCABULARY = 65  # characters of the usual Shakespeare file
 HIDDEN, WIDTH, HEADS, LAYERS = 128, 128, 4, 2
