@@ -186,6 +186,9 @@ class Backend(Protocol):
     def sigmoid(self, x: Array, /) -> Array:
         """1/(1 + exp(-x)), without overflow at either end."""
 
+    def relu(self, x: Array, /) -> Array:
+        """max(x, 0)."""
+
     def erf(self, x: Array, /) -> Array:
         """The error function, in x's dtype."""
 

@@ -134,6 +134,10 @@ def round(x: Array) -> Array:
     return cp.rint(x) if x.dtype.kind in "fc" else x.copy()
 
 
+def relu(x: Array) -> Array:
+    return cp.maximum(x, 0)
+
+
 def sigmoid(x: Array) -> Array:
     return kernels["sigmoid"](_floating(x))
 

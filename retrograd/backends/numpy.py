@@ -9,6 +9,7 @@ in `numpy_updates.py`, sums of large arrays in `numpy_sums.py`, the error functi
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -182,6 +183,27 @@ bitwise_xor = np.bitwise_xor
 bitwise_left_shift = np.left_shift
 bitwise_right_shift = np.right_shift
 where = np.where
+
+
+ROW = 1024
+
+
+@functools.lru_cache(32)
+def _zeros(dtype: DType) -> Array:
+    return np.zeros(ROW, dtype)
+
+
+def relu(x: Array) -> Array:
+    """The maximum with a row of zeros: with the number 0 NumPy's loop takes twice as long."""
+    if x.size < 16 * ROW or not x.flags.c_contiguous:
+        return np.maximum(x, 0)
+    out = np.empty(x.shape, x.dtype)
+    rows, rest = divmod(x.size, ROW)
+    given, result, zeros = x.reshape(-1), out.reshape(-1), _zeros(x.dtype)
+    whole = slice(0, rows * ROW)
+    np.maximum(given[whole].reshape(rows, ROW), zeros, out=result[whole].reshape(rows, ROW))
+    np.maximum(given[whole.stop :], zeros[:rest], out=result[whole.stop :])
+    return out
 
 
 _BITS = {"e": np.dtype(np.int16), "f": np.dtype(np.int32), "d": np.dtype(np.int64)}

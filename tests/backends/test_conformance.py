@@ -310,9 +310,9 @@ def test_add_into_writes_in_place(xp):
     agree(out, np.full((2, 2), 3, np.float32))
 
 
-@pytest.mark.parametrize("dtype", DTYPES["f"] if isinstance(DTYPES, dict) else [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_large_arrays_are_rectified_and_kept_as_small_ones_are(xp, dtype):
-    a = np.random.default_rng(1).standard_normal((5, 1001)).astype(dtype)
+    a = np.random.default_rng(1).standard_normal((17, 1001)).astype(dtype)
     a[0, :3] = np.nan, np.inf, -np.inf
     agree(xp.relu(xp.from_host(a)), np.maximum(a, 0))
     agree(xp.keep(xp.from_host(a), xp.from_host(a < 1)), np.where(a < 1, a, 0).astype(dtype))

@@ -102,13 +102,7 @@ clamp_between.vjps(
 )
 
 
-@primitive
-def relu(xp: Any, x: Any) -> Any:
-    """max(x, 0); its gradient at 0 is 0."""
-    return xp.maximum(x, 0)
-
-
-relu.vjp(lambda xp, g, out: xp.keep(g, xp.logical_not(out <= 0)))
+relu = elementwise("relu", lambda xp, g, out: xp.keep(g, xp.logical_not(out <= 0)))
 
 
 # ---- without gradient: truth values, integers
