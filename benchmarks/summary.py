@@ -1,8 +1,9 @@
-"""The table of the README: what a step takes here beside PyTorch, for every number of threads that was measured."""
+"""The table of the README: what a step takes beside PyTorch, here and in the other libraries."""
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from benchmarks import report
 from benchmarks.report import ABSENT, Results, Row
@@ -10,51 +11,80 @@ from benchmarks.report import ABSENT, Results, Row
 __all__ = ["geometric_mean", "markdown"]
 
 SUBJECT, ORACLE = "retrograd", "torch"
-BESIDE = ("jax", "numpy")  # in the first of the runs, each divided by PyTorch
+BESIDE = ("jax", "mygrad", "autograd", "numpy")  # in the first of the runs, each divided by PyTorch
 
 LITTLE = 4 * 2**20
 """Where both add less memory than this, what is left free by earlier steps decides, and a ratio says nothing."""
 
 
+@dataclass(frozen=True)
+class Column:
+    """A heading and, by the name of a workload, a number beside PyTorch's; None where there is none."""
+
+    heading: str
+    ratio: Callable[[str], float | None]
+    absent: Callable[[str], str] = lambda name: ABSENT
+
+    def cell(self, name: str) -> str:
+        """Return what stands in the workload's line."""
+        value = self.ratio(name)
+        return self.absent(name) if value is None else _two_digits(value)
+
+    def mean(self, names: Sequence[str]) -> str:
+        """Return what stands in the last line: the geometric mean, and of how many workloads."""
+        known = [value for value in map(self.ratio, names) if value is not None]
+        return f"**{_two_digits(geometric_mean(known))}** ({len(known)})" if known else ABSENT
+
+
 def markdown(runs: Sequence[Results]) -> str:
     """Return the table: ratios to PyTorch's time and memory, and their geometric means."""
     first = runs[0]
-    beside = [name for name in BESIDE if name in first["libraries"]]
-    header = ["training step", "retrograd, ms", *(_threads(run) for run in runs)]
-    header += [f"{first['libraries'][name]['title']}" for name in beside] + ["memory"]
+    columns = _columns(runs)
+    header = ["training step", "retrograd, ms", *(column.heading for column in columns)]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for name, row in first["workloads"].items():
-        milliseconds = _milliseconds(row)
-        ratios = [_cell(report.ratio(run["workloads"][name], SUBJECT, ORACLE)) for run in runs]
-        others = [_cell(report.ratio(row, other, ORACLE)) for other in beside]
-        lines.append([row["title"], milliseconds, *ratios, *others, _memory(row)])
-    means = [_mean_cell(run) for run in runs]
-    lines.append(["**geometric mean**", "", *means, *[""] * (len(beside) + 1)])
+        lines.append([row["title"], _milliseconds(row), *(column.cell(name) for column in columns)])
+    lines.append(["**geometric mean**", "", *(column.mean(list(first["workloads"])) for column in columns)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return "\n".join(
         [
             *("# Training steps beside PyTorch", "", f"{report.machine_line(first)}{_further(runs)}", "", table, ""),
-            "Times and memory are divided by PyTorch's: below 1 is better. JAX and NumPy by hand are with the first "
-            f"number of threads. `{first['settings']['command']}`\n",
+            "Times and memory are divided by PyTorch's: below 1 is better. A mean is over as many training steps as "
+            "stand behind it, those that the library can do. Memory and the columns without a number of threads are "
+            f"with {_threads(first)}. `{first['settings']['command']}`\n",
         ]
     )
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Return the mean that weighs half and double alike."""
+    return math.exp(statistics.fmean(map(math.log, values)))
+
+
+def _columns(runs: Sequence[Results]) -> list[Column]:
+    """Our own ways of running with every number of threads, then the other libraries, then memory."""
+    libraries = runs[0]["libraries"]
+    columns = [Column(_threads(run), _time(run, SUBJECT)) for run in runs]
+    for name in libraries:
+        if name.startswith(f"{SUBJECT}-"):
+            title = libraries[name]["title"].removeprefix(f"{SUBJECT} ").strip("()")
+            columns += [Column(f"{title}, {_threads(run)}", _time(run, name)) for run in runs]
+    columns += [Column(libraries[name]["title"], _time(runs[0], name)) for name in BESIDE if name in libraries]
+    rows = runs[0]["workloads"]
+    return [*columns, Column("memory", lambda name: _memory(rows[name]), lambda name: _no_memory(rows[name]))]
+
+
+def _time(run: Results, library: str) -> Callable[[str], float | None]:
+    def ratio(name: str) -> float | None:
+        value = report.ratio(run["workloads"][name], library, ORACLE)
+        return None if value is None else value.median
+
+    return ratio
 
 
 def _further(runs: Sequence[Results]) -> str:
     """Name the numbers of threads of the runs after the first."""
     return "".join(f"; {_threads(run)}" for run in runs[1:])
-
-
-def geometric_mean(run: Results) -> float | None:
-    """Return the geometric mean of retrograd ÷ PyTorch over the workloads that both have; None without any."""
-    found = [report.ratio(row, SUBJECT, ORACLE) for row in run["workloads"].values()]
-    known = [math.log(value.median) for value in found if value is not None]
-    return math.exp(statistics.fmean(known)) if known else None
-
-
-def _mean_cell(run: Results) -> str:
-    mean = geometric_mean(run)
-    return ABSENT if mean is None else f"**{mean:.2f}**"
 
 
 def _threads(run: Results) -> str:
@@ -68,18 +98,25 @@ def _milliseconds(row: Row) -> str:
     return report.three_digits(statistics.median(row["seconds"][SUBJECT]) * 1e3)
 
 
-def _cell(value: report.Spread | None) -> str:
-    if value is None:
-        return ABSENT
-    return f"{value.median:.2f}" if value.median >= 0.1 else f"{value.median:.3f}"
+def _two_digits(value: float) -> str:
+    return f"{value:.{3 if value < 0.1 else 2 if value < 10 else 1}f}"
 
 
-def _memory(row: Row) -> str:
-    """The growth above the import, of which each library's own code is no part."""
+def _growths(row: Row) -> list[int] | None:
+    """Return by how much memory grew above the import, of which each library's own code is no part: ours, theirs."""
     measured = row.get("memory", {})
     if SUBJECT not in measured or ORACLE not in measured:
-        return ABSENT
-    mine, theirs = (measured[name]["peak"] - measured[name]["before"] for name in (SUBJECT, ORACLE))
-    if max(mine, theirs) < LITTLE:
-        return f"< {LITTLE // 2**20} MiB"
-    return f"{mine / theirs:.2f}" if theirs > 0 else ABSENT
+        return None
+    return [measured[name]["peak"] - measured[name]["before"] for name in (SUBJECT, ORACLE)]
+
+
+def _memory(row: Row) -> float | None:
+    growths = _growths(row)
+    if growths is None or max(growths) < LITTLE or min(growths) <= 0:
+        return None
+    return growths[0] / growths[1]
+
+
+def _no_memory(row: Row) -> str:
+    growths = _growths(row)
+    return f"< {LITTLE // 2**20} MiB" if growths is not None and max(growths) < LITTLE else ABSENT

@@ -64,9 +64,10 @@ def test_five_steps_of_a_program_compute_what_they_do_in_pytorch(library, worklo
 
 
 @pytest.mark.parametrize("workload", SHORT)
-def test_points_of_the_growth_curves_compute_what_they_do_in_pytorch(workload, workers):
+@pytest.mark.parametrize("library", ["retrograd", "jax", "autograd", "mygrad"])
+def test_points_of_the_growth_curves_compute_what_they_do_in_pytorch(library, workload, workers):
     theirs = workers.ask("torch", do="values", workload=workload, steps=2)["values"]
-    answer = workers.ask("retrograd", do="values", workload=workload, steps=2)
+    answer = workers.ask(library, do="values", workload=workload, steps=2)
     assert "failed" not in answer, answer["failed"]
     np.testing.assert_allclose(answer["values"], theirs, rtol=2e-5)
 
