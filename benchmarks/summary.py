@@ -10,7 +10,7 @@ from benchmarks.report import ABSENT, Results, Row
 
 __all__ = ["geometric_mean", "markdown"]
 
-SUBJECT, ORACLE = "retrograd", "torch"
+SUBJECT, COMPILED, ORACLE = "retrograd", "compiled", "torch"
 BESIDE = ("jax", "mygrad", "autograd", "numpy")  # in the first of the runs, each divided by PyTorch
 
 LITTLE = 4 * 2**20
@@ -62,13 +62,11 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def _columns(runs: Sequence[Results]) -> list[Column]:
-    """Our own ways of running with every number of threads, then the other libraries, then memory."""
+    """Our own times with every number of threads, eager and compiled, then the other libraries, then memory."""
     libraries = runs[0]["libraries"]
     columns = [Column(_threads(run), _time(run, SUBJECT)) for run in runs]
-    for name in libraries:
-        if name.startswith(f"{SUBJECT}-"):
-            title = libraries[name]["title"].removeprefix(f"{SUBJECT} ").strip("()")
-            columns += [Column(f"{title}, {_threads(run)}", _time(run, name)) for run in runs]
+    if COMPILED in libraries:
+        columns += [Column(f"compiled, {_threads(run)}", _time(run, COMPILED)) for run in runs]
     columns += [Column(libraries[name]["title"], _time(runs[0], name)) for name in BESIDE if name in libraries]
     rows = runs[0]["workloads"]
     return [*columns, Column("memory", lambda name: _memory(rows[name]), lambda name: _no_memory(rows[name]))]

@@ -132,10 +132,10 @@ def test_a_mean_of_the_summary_is_over_the_workloads_a_column_has_and_says_how_m
     assert last == "| **geometric mean** |  | **1.00** (2) | — | **0.50** (1) | **0.25** (1) |"
 
 
-def test_another_way_of_running_retrograd_has_a_column_for_every_number_of_threads(with_memory):
+def test_compiled_steps_have_a_column_for_every_number_of_threads(with_memory):
     row = with_memory["workloads"]["net"]
-    row = {**row, "seconds": {**row["seconds"], "retrograd-compiled": [0.4, 0.4, 0.4]}}
-    libraries = {**with_memory["libraries"], "retrograd-compiled": {"title": "retrograd (compiled)", "version": "1"}}
+    row = {**row, "seconds": {**row["seconds"], "compiled": [0.4, 0.4, 0.4]}}
+    libraries = {**with_memory["libraries"], "compiled": {"title": "retrograd (compiled)", "version": "1"}}
     first = {**with_memory, "workloads": {"net": row}, "libraries": libraries}
     second = {**first, "machine": {**first["machine"], "threads": 2}}
     lines = table(summary.markdown([first, second]))
