@@ -8,7 +8,7 @@ import pytest
 
 import retrograd as rg
 from retrograd import nn
-from retrograd.autograd.ops.convolution import split_of
+from retrograd.autograd.ops.convolution import RUN, split_of
 from retrograd.autograd.windows import Windows
 from retrograd.backends import numpy_products
 from retrograd.nn import functional as F
@@ -93,7 +93,7 @@ test_circle = function(lambda x: F.pad(x, (2, 1, 1, 0), "circular"), padded("wra
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 2), (1, 2, 1)])
 def test_the_axes_may_be_summed_on_either_side_of_the_product(scattered, stride, dilation, groups, device, monkeypatch):
     def forced(windows, *_):
-        chosen = split_of(windows, 1, 1)
+        chosen = split_of(windows, 1, 1, 1, 1)
         gathered = tuple(axis for axis in (-2, -1) if axis not in scattered)
         lattice = tuple((windows.lengths if a in scattered else windows.counts)[a] for a in (-2, -1))
         return chosen._replace(gathered=gathered, scattered=scattered, lattice=lattice)
@@ -124,6 +124,25 @@ def test_a_batch_in_many_parts_is_one_batch(monkeypatch):
         assert rg.allclose(g, h, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_batch_shared_out_among_threads_is_one_batch(groups, monkeypatch):
+    from retrograd.backends import threads
+
+    monkeypatch.setattr(sys.modules[split_of.__module__], "GRAIN", 1)
+    x, w = rg.randn(5, 4, 9, 8, requires_grad=True), rg.randn(6, 4 // groups, 3, 3, requires_grad=True)
+    found = []
+    before = threads.get_num_threads()
+    try:
+        for number in (1, 2, 3):
+            threads.set_num_threads(number)
+            y = F.conv2d(x, w, rg.ones(6), padding=1, groups=groups)
+            found.append((y, *rg.autograd.grad(y.square().sum(), (x, w))))
+    finally:
+        threads.set_num_threads(before)
+    for one, *several in zip(*found, strict=True):
+        assert all(rg.allclose(one, other, rtol=1e-4, atol=1e-3) for other in several)
+
+
 @pytest.mark.parametrize(
     ("x", "y"),
     [((6, 25), (25, 5000)), ((3, 16, 40), (3, 40, 2048)), ((1, 5, 7), (1, 7, 200_001)), ((5, 40_001), (40_001, 3))],
@@ -148,10 +167,10 @@ def test_the_cheaper_side_is_chosen_by_the_number_of_channels():
     def numbers(size, length):
         return Windows((length,) * 2, (length - size + 1,) * 2, (size,) * 2, (1, 1), (0, 0), (1, 1))
 
-    assert split_of(numbers(5, 28), 1, 32).scattered == ()  # few inputs: copies of them are cheap
-    assert split_of(numbers(3, 28), 64, 64).scattered == (-2,)
-    assert split_of(numbers(3, 28), 64, 1).scattered == (-2, -1)  # few outputs
-    assert split_of(numbers(1, 28), 64, 64) == ((), (), (28, 28))  # 1×1 is a product and nothing else
+    assert split_of(numbers(5, 28), 1, 32, RUN, 0).scattered == ()  # few inputs: copies of them are cheap
+    assert split_of(numbers(3, 28), 64, 64, RUN, 0).scattered == (-1,)
+    assert split_of(numbers(3, 28), 64, 1, RUN, 0).scattered == (-2, -1)  # few outputs
+    assert split_of(numbers(1, 28), 64, 64, RUN, 0)[:3] == ((), (), (28, 28))  # 1×1 is a product and nothing else
 
 
 def test_float16_is_summed_in_float32(device):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from retrograd.autograd.ops.convolution import by_group, collect, laid_out
+from retrograd.autograd.ops.convolution_columns import by_group, collect, laid_out
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.view import apply
 from retrograd.autograd.windows import Windows
@@ -29,7 +29,7 @@ def windows_of_columns(xp: Any, x: Any, *, windows: Windows) -> Any:
     parted = xp.reshape(x, (1, samples, channels, *windows.size, *windows.counts))
     ordered = xp.permute_dims(parted, (0, *range(3, 3 + rank), 2, 1, *range(3 + rank, 3 + 2 * rank)))
     out = xp.empty((samples, channels, *windows.lengths), dtype=x.dtype)
-    collect(xp, by_group(xp, out, 1), ordered, tuple(range(-rank, 0)), windows, True)
+    collect(xp, by_group(xp, out, 1), xp.copy(ordered), tuple(range(-rank, 0)), windows, True)
     return out
 
 
