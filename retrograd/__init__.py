@@ -151,6 +151,8 @@ def __getattr__(name: str) -> Any:
         own = importlib.import_module("retrograd.nn.top_level")
         globals()[name] = function = getattr(own if name in own.__all__ else own.F, name)
         return function
+    if name == "compile":
+        return importlib.import_module("retrograd.compiler").compile
     if name == "profile":
         return importlib.import_module("retrograd.profiler").profile
     if name in ("load", "save"):  # where PyTorch's users look for them; they say what to use

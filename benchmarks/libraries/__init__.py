@@ -29,6 +29,7 @@ NO_TWIN = "not written for it"
 
 LIBRARIES: dict[str, Entry] = {
     "retrograd": Entry("retrograd", "retrograd", "retrograd"),
+    "compiled": Entry("retrograd_compiled", "retrograd", "retrograd (compiled)"),
     "torch": Entry("torch_eager", "torch", "PyTorch"),
     "torch-fused": Entry("torch_fused", "torch", "PyTorch (fused Adam)"),
     "jax": Entry("jax_compiled", "jax", "JAX (compiled)"),

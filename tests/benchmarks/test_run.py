@@ -68,7 +68,7 @@ def test_an_error_in_the_results_names_files_but_no_folders():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--against", "caffe"], "--against: unknown 'caffe'; choose from torch, jax, autograd, mygrad, numpy"),
+        (["--against", "caffe"], "--against: unknown 'caffe'; choose from compiled, torch, jax, autograd, mygrad, numpy"),
         (
             ["--workloads", "resnet"],
             "--workloads: unknown 'resnet'; choose from chain, circle, mlp, autoencoder, ",

@@ -1,0 +1,158 @@
+"""Elementwise calls on large arrays, block by block: what a chain computes in between stays in the cache."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrograd.compiler.operations import Operation, Value, values_in
+from retrograd.compiler.unfold import keep
+
+if TYPE_CHECKING:
+    from retrograd.compiler.program import Program
+
+__all__ = ["Block", "blocks"]
+
+LARGE = 1 << 18
+"""Elements from which on arrays are worth going through in blocks."""
+LENGTH = 1 << 14
+"""Elements of a block."""
+GRAIN = 1 << 17
+"""Elements that are worth a thread."""
+
+
+class Block:
+    """Calls on arrays of one shape, fused: inputs, calls, and which of their results are used later."""
+
+    def __init__(self, calls: list[Operation], outputs: list[Value]) -> None:
+        self.calls, self.outputs = calls, outputs
+        made = {call.outs.number for call in calls}
+        inputs = {v.number: v for call in calls for v in call.used() if v.number not in made}
+        self.inputs = list(inputs.values())
+
+    def source(self, name: str, program: Program) -> str:
+        """The function that computes the outputs from the inputs."""
+        shape = self.calls[0].outs.shape
+        whole = [v for v in self.inputs if v.shape == shape and not v.uniform]
+        lines = [f"def {name}({', '.join(f't{v.number}' for v in self.inputs)}):"]
+        lines += [f"    t{v.number} = t{v.number}.reshape(-1)" for v in whole]
+        lines += [f"    t{v.number} = t{v.number}[{(0,) * len(v.shape or ())}]" for v in self.inputs if v.uniform]
+        outputs = {v.number for v in self.outputs}
+        for v in self.outputs:
+            lines.append(f"    t{v.number} = empty({shape}, {program.name(v.dtype, str(v.dtype))})")
+            lines.append(f"    o{v.number} = t{v.number}.reshape(-1)")
+        lines.append("    def task(start, stop):")
+        body, scratch = self.body(program, {v.number for v in whole}, outputs)
+        lines += [f"        {n} = empty({LENGTH}, {program.name(d, str(d))})" for n, d in scratch]
+        lines.append(f"        for i in range(start, stop, {LENGTH}):")
+        lines.append(f"            j = min(i + {LENGTH}, stop)")
+        if scratch:
+            names = ", ".join(n for n, _ in scratch)
+            cut = ", ".join(f"{n}[:j - i]" for n, _ in scratch)
+            lines.append(f"            if j - i < {LENGTH}: {names} = {cut}")
+        lines += ["            " + line for line in body]
+        lines.append(f"    share(task, {math.prod(shape)}, {GRAIN})")
+        lines.append(f"    return {''.join(f't{v.number}, ' for v in self.outputs)}")
+        return "\n".join(lines) + "\n"
+
+    def body(self, program: Program, whole: set[int], outputs: set[int]) -> tuple[list[str], list[tuple[str, Any]]]:
+        """The lines that compute one block, and the scratch that they need."""
+        last = {v.number: i for i, call in enumerate(self.calls) for v in call.used()}
+        free: dict[Any, list[str]] = {}
+        scratch: list[tuple[str, Any]] = []
+        held: dict[int, str] = {}
+        lines = []
+
+        def term(a: Any) -> str:
+            if not isinstance(a, Value):
+                return program.expression(a)
+            if a.number in held:
+                return held[a.number]
+            return f"t{a.number}[i:j]" if a.number in whole else f"t{a.number}"
+
+        for i, call in enumerate(self.calls):
+            out, args = call.outs, [term(a) for a in call.args]
+            args += [f"{name}={program.expression(a)}" for name, a in call.kwargs.items()]
+            dead = [v for v in {v.number: v for v in call.used()}.values() if v.number in held and last[v.number] == i]
+            into = isinstance(call.function, np.ufunc) or call.function is keep
+            if into:  # an operand's scratch may be written over: elementwise functions read each element first
+                for v in dead:
+                    if v.number not in outputs:
+                        free.setdefault(v.dtype, []).append(held.pop(v.number))
+            if out.number in outputs:
+                place = f"o{out.number}[i:j]"
+            elif not into:
+                place = f"v{out.number}"
+            elif free.get(out.dtype):
+                place = free[out.dtype].pop()
+            else:
+                place = f"s{len(scratch)}"
+                scratch.append((place, out.dtype))
+            function = program.name(call.function, call.name)
+            if into:
+                lines.append(f"{function}({', '.join([*args, f'out={place}'])})")
+            elif out.number in outputs:
+                lines.append(f"{place} = {function}({', '.join(args)})")
+            else:
+                lines.append(f"{place} = {function}({', '.join(args)})")
+            held[out.number] = place
+        return lines, scratch
+
+
+def blocks(operations: list[Operation], result: Any) -> list[Operation]:
+    """Fuses neighbours that compute on large arrays of one shape; pure operations between them come before."""
+    found: list[Operation] = []
+    calls: list[Operation] = []
+    remaining: dict[int, int] = {}
+    for operation in operations:
+        for v in operation.used():
+            remaining[v.number] = remaining.get(v.number, 0) + 1
+    for v in values_in(result):
+        remaining[v.number] = remaining.get(v.number, 0) + 1
+
+    def close() -> None:
+        if len(calls) > 1:
+            inside: dict[int, int] = {}
+            for call in calls:
+                for v in call.used():
+                    inside[v.number] = inside.get(v.number, 0) + 1
+            outputs = [c.outs for c in calls if remaining.get(c.outs.number, 0) > inside.get(c.outs.number, 0)]
+            block = Block(list(calls), outputs)
+            for v in outputs:
+                v.owned, v.dense = True, True
+            found.append(Operation(block, "fused", tuple(block.inputs), outs=tuple(outputs)))
+        else:
+            found.extend(calls)
+        calls.clear()
+
+    for operation in operations:
+        if fusible(operation):
+            if calls and calls[0].outs.shape != operation.outs.shape:
+                close()
+            calls.append(operation)
+            continue
+        made = {call.outs.number for call in calls}
+        if calls and (operation.effect or any(v.number in made for v in operation.used())):
+            close()
+        found.append(operation)
+    close()
+    return found
+
+
+def fusible(operation: Operation) -> bool:
+    """Whether an operation treats every element of large arrays alone, all of them in the order of their memory."""
+    out = operation.outs
+    if operation.effect or not isinstance(out, Value) or out.shape is None or math.prod(out.shape) < LARGE:
+        return False
+    if not (isinstance(operation.function, np.ufunc) or operation.function in (keep, np.where)):
+        return False
+    for v in operation.used():
+        if v.shape != out.shape and v.shape != ():
+            return False
+        if v.shape == out.shape and not (v.uniform or v.dense):
+            return False
+    return (
+        all(isinstance(a, (Value, int, float, np.generic, np.ndarray)) for a in operation.args) and not operation.kwargs
+    )

@@ -1,0 +1,294 @@
+"""`rg.compile`: a function that records itself at its first call and replays the recording at the next ones."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import linecache
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from retrograd.autograd.graph import AccumulateGrad
+from retrograd.autograd.modes import state
+from retrograd.autograd.promotion import explain
+from retrograd.autograd.tensor import Tensor, make
+from retrograd.autograd.tree import flatten
+from retrograd.compiler.guards import Guards, argument_guards, around, mode_guards, module_guards, tensor_guards
+from retrograd.compiler.hearing import Hearing
+from retrograd.compiler.operations import Argument, Array, GiveUp, Made, Recording
+from retrograd.compiler.program import Program, lower
+from retrograd.compiler.recorder import Recorder, array_of, existing_tensors
+from retrograd.nn.module import Module
+from retrograd.nn.parameter import Buffer, Parameter
+
+__all__ = ["Compiled", "compile"]
+
+VARIANTS = 8
+"""Programs that are kept for different arguments and circumstances, as many as PyTorch keeps."""
+
+recording = threading.Lock()
+"""Held while a step is recorded: what several threads compute at once could not be told apart."""
+
+
+def compile(
+    model: Callable[..., Any] | None = None,
+    *,
+    fullgraph: bool = False,
+    dynamic: bool | None = None,
+    backend: str = "inductor",
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+    disable: bool = False,
+) -> Any:
+    """Records what a function, best a whole training step, computes at its first call, and replays it from then on.
+
+    The replay makes no Tensors and no graph, and gives the numbers of the function itself. Where it cannot, the
+    function runs as it is: a warning, and `reason`, say why; with `fullgraph` a RuntimeError does. `source` is the
+    program. Other arguments: `disable` returns the function itself; PyTorch's choices of a compiler are its own, so
+    that all but their defaults raise NotImplementedError. Also a decorator, with arguments or without.
+
+    >>> import retrograd as rg
+    >>> w = rg.ones(3, requires_grad=True)
+    >>> optimizer = rg.optim.SGD([w], lr=0.1)
+    >>> @rg.compile
+    ... def step(x):
+    ...     optimizer.zero_grad()
+    ...     loss = (w * x).square().sum()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> [round(step(rg.ones(3)).item(), 4) for _ in range(3)]
+    [3.0, 1.92, 1.2288]
+    >>> step.reason is None
+    True
+    """
+    if dynamic:
+        raise NotImplementedError("compile: dynamic=True; every new shape is recorded once, leave dynamic out.")
+    if backend != "inductor" or mode not in (None, "default") or options:
+        raise NotImplementedError("compile: there is one compiler here; leave backend, mode and options out.")
+    if model is None:
+        return functools.partial(compile, fullgraph=fullgraph, disable=disable)
+    if not callable(model):
+        raise TypeError(f"compile: expected a function or a Module, got {type(model).__name__}")
+    return model if disable else Compiled(model, fullgraph)
+
+
+class Compiled:
+    """A function with the programs that were recorded of it."""
+
+    def __init__(self, function: Callable[..., Any], fullgraph: bool) -> None:
+        self.function, self.fullgraph = function, fullgraph
+        self.variants: list[Variant] = []
+        self.reason: str | None = None
+        """Why the function runs as it is, or None."""
+        if not isinstance(function, Module):
+            functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.reason is not None or state.anomaly:
+            return self.function(*args, **kwargs)
+        for variant in self.variants:
+            if variant.structure is None:
+                if not args and not kwargs and variant.guards.holds():
+                    return variant()
+                continue
+            leaves, structure = flatten((args, kwargs))
+            if structure == variant.structure and variant.accepts.holds(*leaves) and variant.guards.holds():
+                return variant(*leaves)
+        return self.record(args, kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        return functools.partial(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    @property
+    def source(self) -> str:
+        """The program that was recorded last, as Python; each compiled for its own arguments."""
+        if not self.variants:
+            raise RuntimeError(f"nothing is compiled: {self.reason or 'the function has not been called'}")
+        return self.variants[-1].source
+
+    def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs the function, and makes a program of what is heard of it."""
+        if len(self.variants) >= VARIANTS:
+            changed = self.variants[-1].broken(args, kwargs)
+            self.give_up(GiveUp(f"it was recorded {VARIANTS} times, and {changed} has changed again"))
+            return self.function(*args, **kwargs)
+        if not recording.acquire(blocking=False):
+            return self.function(*args, **kwargs)
+        try:
+            attempt = Attempt(self.function, args, kwargs)
+            result = attempt.run()
+            reason: GiveUp | None = None
+            try:
+                self.variants.append(attempt.variant(result))
+            except GiveUp as given:
+                reason = given
+        finally:
+            recording.release()
+        if reason is not None:
+            self.give_up(reason)
+        return result
+
+    def give_up(self, reason: GiveUp) -> None:
+        """From now on the function runs as it is, unless the reason has gone with this call."""
+        if reason.again:
+            return
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        message = f"{name} is not compiled: {reason}."
+        if self.fullgraph:
+            raise RuntimeError(message)
+        self.reason = str(reason)
+        self.variants.clear()
+        warnings.warn(f"{message}\nIt runs as it is.", stacklevel=4)
+
+
+class Attempt:
+    """One recording of a call."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.leaves, self.structure = flatten((args, kwargs))
+        self.seen = around(function)
+        held = {id(guard.value) for guard in self.seen}
+        # A parameter that is passed is the same object every time; so is what the function sees elsewhere too.
+        self.passed = [
+            leaf
+            if isinstance(leaf, Tensor) and type(leaf) not in (Parameter, Buffer) and id(leaf) not in held
+            else None
+            for leaf in self.leaves
+        ]
+        tensors = {id(t): t for t in self.passed if t is not None}
+        self.places = {key: i for i, key in enumerate(tensors)}
+        self.recorder = Recorder(list(tensors.values()))
+        self.hearing = Hearing(self.recorder)
+        self.before = list(argument_guards(self.leaves))
+        self.modes = list(mode_guards())
+
+    def run(self) -> Any:
+        """The call itself, heard."""
+        for leaf in self.passed:
+            if leaf is not None and leaf._node is not None and not isinstance(leaf._node, AccumulateGrad):
+                self.hearing.give_up("an argument was computed from others and requires a gradient: detach() it")
+        with self.hearing:
+            return self.function(*self.args, **self.kwargs)
+
+    def variant(self, result: Any) -> Variant:
+        """The program. Raises GiveUp, with the reason, where there can be none."""
+        if self.recorder.reason is not None:
+            raise self.recorder.reason
+        leaves, form = flatten(result)
+        returned = form.built([self.returned(leaf) for leaf in leaves])
+        self.refuse_leaks(leaves)
+        guards = [*self.modes, *self.seen, *module_guards(self.hearing.modules.values())]
+        guards += tensor_guards(self.recorder.read.values())
+        names: dict[int, str] = {}
+        for i, (module, _) in enumerate(self.hearing.modules.values()):
+            for path, parameter in (*module.named_parameters(), *module.named_buffers()):
+                names.setdefault(id(parameter), f"{path}" if not i else f"{type(module).__name__.lower()}_{path}")
+        heard = Recording(
+            self.recorder.operations, returned, list(self.recorder.read.values()), len(self.places), names
+        )
+        variant = Variant(self, heard, Guards(guards), Guards(self.before, parameters(self.leaves)))
+        changed = variant.guards.broken()
+        if changed is not None:
+            raise GiveUp(f"the step changes what it depends on: {changed}")
+        return variant
+
+    def returned(self, leaf: Any) -> Any:
+        """What stands for a result."""
+        if not isinstance(leaf, Tensor):
+            return self.recorder.bind(leaf, "the result")
+        recorder = self.recorder
+        if id(leaf) in recorder.arguments:
+            return Argument(recorder.arguments[id(leaf)])
+        if id(leaf) in recorder.known and recorder.place(leaf._array) != Array(leaf, True):
+            return leaf
+        place = recorder.place(leaf._array)
+        if place is not None and place.gradient:
+            return place
+        value = recorder.find(leaf._array)
+        if value is None:
+            raise GiveUp(f"the result of shape {leaf.shape} was made outside the recorded operations")
+        node = leaf._node
+        if node is None:
+            return Made(value)
+        if id(node) not in self.hearing.used:
+            raise GiveUp(
+                "the result has a graph that is still to be used: compile the whole training step, or use no_grad"
+            )
+        return Made(value, node.name())
+
+    def refuse_leaks(self, returned: list[Any]) -> None:
+        """A Tensor that the step has computed and somebody keeps would not be renewed by a replay."""
+        allowed = {id(t) for t in returned}
+        for tensor in existing_tensors().values():
+            if id(tensor) in self.recorder.known or id(tensor) in allowed or id(tensor) in self.recorder.arguments:
+                continue
+            array = array_of(tensor)
+            place = self.recorder.place(array)
+            if (place is None or not place.gradient) and id(array) in self.recorder.by_id:
+                raise GiveUp(f"a Tensor of shape {tensor.shape} that it computes is kept beyond the call: return it")
+
+
+class Variant:
+    """A program, and when it may run."""
+
+    def __init__(self, attempt: Attempt, heard: Recording, guards: Guards, accepts: Guards) -> None:
+        self.guards, self.accepts = guards, accepts
+        self.structure = attempt.structure if attempt.leaves else None
+        self.pick = [(attempt.places[id(t)], i) for i, t in enumerate(attempt.passed) if t is not None]
+        try:
+            self.program = Program(heard, lower(heard))
+        except TypeError as error:
+            raise GiveUp(f"{error} cannot be written down") from None
+        self.source = self.program.source
+        self.filename = f"<compiled {getattr(attempt.function, '__name__', 'step')} {id(self):x}>"
+        linecache.cache[self.filename] = (len(self.source), None, self.source.splitlines(True), self.filename)
+        exec(builtins.compile(self.source, self.filename, "exec"), self.program.scope)
+        self.step = self.program.scope["step"]
+
+    def __call__(self, *leaves: Any) -> Any:
+        try:
+            if not self.pick:
+                return self.step()
+            tensors: dict[int, Any] = {place: leaves[i] for place, i in self.pick}
+            return self.step(*[tensors[place] for place in range(len(tensors))])
+        except Exception as error:
+            raise self.explained(error) from None
+
+    def broken(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Which guard does not hold."""
+        leaves, structure = flatten((args, kwargs))
+        if structure != (flatten(((), {}))[1] if self.structure is None else self.structure):
+            return "the structure of the arguments"
+        return self.accepts.broken(*leaves) or self.guards.broken() or "something"
+
+    def explained(self, error: Exception) -> Exception:
+        """The error that the function itself would raise."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename != self.filename:
+            trace = trace.tb_next
+        if trace is None:
+            return error
+        line = trace.tb_lineno - self.source[: self.source.index("def step(")].count("\n") - 2
+        if not 0 <= line < len(self.program.places):
+            return error
+        operation = self.program.places[line]
+        if operation is None or operation.primitive is None:
+            return error
+        found = trace.tb_frame.f_locals
+        arrays = [found[f"t{v.number}"] for v in operation.used() if f"t{v.number}" in found]
+        return explain(error, operation.primitive, *map(make, arrays))
+
+
+def parameters(leaves: list[Any]) -> str:
+    return ", ".join(f"x{i}" for i in range(len(leaves)))
