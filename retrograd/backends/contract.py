@@ -252,6 +252,9 @@ class Backend(Protocol):
     def add_into(self, out: Array, x: Array, /) -> None:
         """out += x in place (out has x's shape and dtype and is nobody else's)."""
 
+    def matmul_into(self, out: Array, x: Array, y: Array, /) -> None:
+        """out = x @ y in place, x and y with equal axes before the last two. (Not in autograd.ops.)"""
+
     def in_ranges(self, function: Callable[..., Array], /, *arrays: Any) -> Array:
         """function(*arrays) of an elementwise function, on all threads where the host computes. Not in autograd.ops."""
 

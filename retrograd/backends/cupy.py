@@ -251,6 +251,10 @@ def add_into(out: Array, x: Array) -> None:
     cp.add(out, x, out)
 
 
+def matmul_into(out: Array, x: Array, y: Array) -> None:
+    cp.matmul(x, y, out=out)
+
+
 # ---- reductions; CuPy accumulates float16 in float32
 def sum(x: Array, *, axis: Axis = None, dtype: DType | None = None, keepdims: bool = False) -> Array:
     return x.sum(_axis(x, axis), _wide(x, dtype), None, keepdims)

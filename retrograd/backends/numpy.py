@@ -224,6 +224,13 @@ def add_into(out: Array, x: Array) -> None:
     np.add(out, x, out)
 
 
+def matmul_into(out: Array, x: Array, y: Array) -> None:
+    if x.dtype.char == "e":
+        out[...] = matmul(x, y)
+    else:
+        np.matmul(x, y, out)
+
+
 # ---- reductions
 _Reduce = Callable[..., Any]  # NumPy's overloads of `reduce` want a literal for keepdims
 _add_reduce: _Reduce = np.add.reduce

@@ -121,7 +121,7 @@ def _by_pieces(kernel: Callable[..., None], x: Array, *out: Array) -> None:
     """kernel(x, *out) piece by piece; all are one-dimensional."""
 
     def task(start: int, stop: int) -> None:
-        with np.errstate(over="ignore"):  # the limits are right
+        with np.errstate(over="ignore", invalid="ignore"):  # the limits are right
             for first in range(start, stop, _PIECE):
                 piece = slice(first, min(first + _PIECE, stop))
                 kernel(x[piece], *[o[piece] for o in out])
@@ -161,14 +161,16 @@ def erfc(x: Array) -> Array:
 # Phi(-a) = density(a) P(a)/Q(a) for a >= 0.
 _GELU_P = (1.0174742937, 5.3992714882, 12.521381378)
 _GELU_Q = (1.0, 5.6131424904, 12.279438972, 9.9906158447)
-_GELU_END = 30.0  # from here on the density is 0 in float32
+_GELU_END = 13.0  # from here on Phi(-a) is 0 in float32, and exp2 slow
 _SIGN = np.int32(-(2**31))
 
 
 def _gelu_of_piece(x: Array, out: Array, slope: Array) -> None:
     a = np.abs(x)
+    bounded = x
     if not a.max() <= _GELU_END:
-        np.minimum(a, _GELU_END, out=a)
+        bounded = x.clip(-_GELU_END, _GELU_END)
+        np.abs(bounded, a)
     np.multiply(a, a, slope)
     np.multiply(slope, -0.5 * math.log2(math.e), slope)
     np.add(slope, 0.5 * math.log2(0.5 / math.pi), slope)
@@ -187,7 +189,7 @@ def _gelu_of_piece(x: Array, out: Array, slope: Array) -> None:
     bits = out.view(np.int32)
     np.bitwise_xor(bits, np.bitwise_and(x.view(np.int32), _SIGN, a.view(np.int32)), bits)
     np.add(out, 0.5, out)
-    np.multiply(slope, x, slope)
+    np.multiply(slope, bounded, slope)
     np.add(slope, out, slope)
     np.multiply(out, x, out)
 

@@ -25,8 +25,8 @@ UNARY = {
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
     "atanh": np.arctanh, "floor": np.floor, "ceil": np.ceil, "round": np.rint, "trunc": np.trunc, "isnan": np.isnan,
     "isinf": np.isinf, "isfinite": np.isfinite, "signbit": np.signbit, "logical_not": np.logical_not,
-    "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "erf": np.vectorize(math.erf, otypes=[float]),
-    "erfc": np.vectorize(math.erfc, otypes=[float]),
+    "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "erf": np.vectorize(math.erf, otypes=[float]), "erfc": np.vectorize(math.erfc, otypes=[float]),
 }  # fmt: skip
 BINARY = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide,
@@ -294,6 +294,7 @@ def test_gelu_comes_with_its_derivative_as_exact_as_the_dtype(xp, dtype, size):
 def test_gelu_and_erf_have_limits_at_both_ends(xp):
     x = xp.asarray([-1e30, -1e4, 1e4, 1e30, np.inf, np.nan], dtype=np.float32)
     agree(xp.gelu(x)[0], np.array([0, 0, 1e4, 1e30, np.inf, np.nan], np.float32))
+    agree(xp.gelu(x[:4])[1], np.array([0, 0, 1, 1], np.float32))
     agree(xp.erf(x), np.array([-1, -1, 1, 1, 1, np.nan], np.float32))
 
 
@@ -308,6 +309,14 @@ def test_add_into_writes_in_place(xp):
     out = xp.ones((2, 2), dtype=np.float32)
     xp.add_into(out, xp.full((2, 2), 2, dtype=np.float32))
     agree(out, np.full((2, 2), 3, np.float32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_matmul_into_writes_the_product_in_place(xp, dtype):
+    x = xp.from_host(np.arange(12.0).reshape(2, 3, 2).astype(dtype))
+    out = xp.zeros((2, 3, 3), dtype=dtype)
+    xp.matmul_into(out, x, xp.permute_dims(x, (0, 2, 1)))
+    agree(out, host(x) @ host(x).swapaxes(1, 2))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -121,8 +121,13 @@ def matmul(*args: Any, out: Any = None, dtype: Any = None, **kwargs: Any) -> Any
     x, y = (operand(value, "matmul") for value in args)
     common = np.result_type(x, y)
     if common.char == "e":  # accumulated in float32
-        return wrap(np.matmul(x.astype("f"), y.astype("f")).astype("e"))
-    return wrap(np.matmul(x, y))
+        product = np.matmul(x.astype("f"), y.astype("f")).astype("e")
+    else:
+        product = np.matmul(x, y)
+    if out is None:
+        return wrap(product)
+    operand(out, "matmul")[...] = product
+    return out
 
 
 def decomposition(name: str) -> Callable[..., Any]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from retrograd.autograd.ops.linalg import mT
 from retrograd.autograd.ops.loss import total as row_total
+from retrograd.autograd.ops.parts import by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
 
@@ -19,17 +24,29 @@ def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None
 
     The probabilities are kept as weights exp(score − shift) and their total: it is the few results that are divided.
     """
-    weights = xp.matmul(q * scale, mT(xp, k))
-    if bias is not None:
-        weights += bias
-    shift = xp.max(weights, axis=-1, keepdims=True) if weights.size else xp.new_zeros(weights, shape=(1,))
-    if bias is not None:
-        shift = xp.where(shift == -float("inf"), 0.0, shift)
-    weights -= shift
-    weights = xp.exp(weights)
-    total = safe(xp, row_total(xp, weights, -1))
-    out = xp.matmul(weights if factors is None else weights * factors, v)
-    out /= total
+    lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    shape = (*lead, q.shape[-2], k.shape[-2])
+    bias, factors = (None if x is None else xp.broadcast_to(x, shape=shape) for x in (bias, factors))
+    q, k, v = (broadcast(xp, x, lead) for x in (q, k, v))
+    weights, total, shift, out = (
+        xp.empty((*lead, q.shape[-2], n), dtype=q.dtype) for n in (k.shape[-2], 1, 1, v.shape[-1])
+    )
+
+    def kernel(weights: Any, total: Any, shift: Any, out: Any, q: Any, k: Any, v: Any, *constants: Any) -> None:
+        of = iter(constants)
+        xp.matmul_into(weights, q * scale, mT(xp, k))
+        if bias is not None:
+            weights += next(of)
+        shift[...] = xp.max(weights, axis=-1, keepdims=True) if weights.size else 0
+        if bias is not None:
+            shift[...] = xp.where(shift == -math.inf, 0.0, shift)
+        weights -= shift
+        xp.exp(weights, out=weights)
+        total[...] = safe(xp, row_total(xp, weights, -1))
+        xp.matmul_into(out, weights if factors is None else weights * next(of), v)
+        out /= total
+
+    in_parts(xp, kernel, weights, total, shift, out, q, k, v, bias, factors)
     return out, weights, total, shift
 
 
@@ -39,23 +56,49 @@ def _(
     weights: Any, total: Any, shift: Any,
 ) -> Any:  # fmt: skip
     """With p = softmax(s) and out = p v, the gradient of s is p ∘ (g vᵀ − Σ g ∘ out): Dao et al. 2022, appendix B.2."""
-    recorded = isinstance(g, Tensor)
-    if recorded:  # the gradient must depend on q and k; a softmax does not depend on the shift
+    if isinstance(g, Tensor):  # the gradient must depend on q and k; a softmax does not depend on the shift
         scores = xp.matmul(q * scale, mT(xp, k))
         weights = xp.exp((scores if bias is None else scores + bias) - shift)
-        total = safe(xp, row_total(xp, weights, -1))
-    g = g / total
-    g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
-    g_scores = xp.matmul(g, mT(xp, v))
-    if factors is not None:
-        g_scores = g_scores * factors
-    inner = row_total(xp, g * out, -1)
-    if recorded:
-        g_scores = weights * (g_scores - inner)
-    else:
-        g_scores -= inner
+        g = g / safe(xp, row_total(xp, weights, -1))
+        g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
+        g_p = xp.matmul(g, mT(xp, v))
+        g_scores = weights * ((g_p if factors is None else g_p * factors) - row_total(xp, g * out, -1))
+        return xp.matmul(g_scores, k) * scale, xp.matmul(mT(xp, g_scores), q) * scale, g_v
+    lead = weights.shape[:-2]
+    q, k, v = (broadcast(xp, x, lead) for x in (q, k, v))
+    g_q, g_k, g_v = (xp.empty(x.shape, dtype=x.dtype) for x in (q, k, v))
+    factors = None if factors is None else xp.broadcast_to(factors, shape=weights.shape)
+
+    def kernel(weights: Any, *parts: Any) -> None:
+        g, q, k, v, out, total, g_q, g_k, g_v, *factors = parts
+        g = g / total
+        xp.matmul_into(g_v, mT(xp, weights * factors[0] if factors else weights), g)
+        g_scores = xp.matmul(g, mT(xp, v))
+        if factors:
+            g_scores *= factors[0]
+        g_scores -= row_total(xp, g * out, -1)
         g_scores *= weights
-    return xp.matmul(g_scores, k) * scale, xp.matmul(mT(xp, g_scores), q) * scale, g_v
+        xp.matmul_into(g_q, g_scores, k)
+        g_q *= scale
+        xp.matmul_into(g_k, mT(xp, g_scores), q)
+        g_k *= scale
+
+    in_parts(xp, kernel, weights, g, q, k, v, out, total, g_q, g_k, g_v, factors)
+    return g_q, g_k, g_v
+
+
+def broadcast(xp: Any, x: Any, lead: tuple[int, ...]) -> Any:
+    """A batch of matrices with these axes before the last two."""
+    return x if x.shape[:-2] == lead else xp.broadcast_to(x, shape=(*lead, *x.shape[-2:]))
+
+
+def in_parts(xp: Any, kernel: Callable[..., None], *arrays: Any) -> None:
+    """kernel(*arrays), those of them that are not None, by ranges of the batch if there is one."""
+    given = [x for x in arrays if x is not None]
+    if len(given[0].shape) > 2:
+        by_rows(xp, kernel, *given, products=True)
+    else:
+        kernel(*given)
 
 
 def safe(xp: Any, total: Any) -> Any:
