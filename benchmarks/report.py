@@ -14,6 +14,7 @@ from typing import Any
 Results = dict[str, Any]
 Row = dict[str, Any]
 
+OURS = ("retrograd", "compiled")
 REFERENCES = ("torch", "numpy")
 ABSENT = "—"  # does not apply
 FAILED = "FAILED"  # applies, but raised

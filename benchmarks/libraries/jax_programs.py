@@ -30,12 +30,14 @@ _distance_gradient = jax.value_and_grad(lambda a, b: distances(jnp, a, b), argnu
 
 def _elementwise() -> Step:
     x = jnp.asarray(Data.elementwise())
-    return lambda: compiled(_chain_gradient)(x)
+    function = compiled(_chain_gradient)
+    return lambda: function(x)
 
 
 def _distances() -> Step:
     a, b = map(jnp.asarray, Data.distances())
-    return lambda: compiled(_distance_gradient)(a, b)
+    function = compiled(_distance_gradient)
+    return lambda: function(a, b)
 
 
 _likelihood_gradient = jax.value_and_grad(negative_log_likelihood)
@@ -43,7 +45,8 @@ _likelihood_gradient = jax.value_and_grad(negative_log_likelihood)
 
 def _cross_entropy() -> Step:
     logits, targets = map(jnp.asarray, Data.cross_entropy())
-    return lambda: compiled(_likelihood_gradient)(logits, targets)
+    function = compiled(_likelihood_gradient)
+    return lambda: function(logits, targets)
 
 
 def _embedding_step(table: Any, rows: Any, targets: Any) -> tuple[Any, Any]:
@@ -108,7 +111,8 @@ def _answer(layers: Any, x: Any) -> Any:
 def _inference() -> Step:
     arrays, image = Data.inference()
     layers, x = [jnp.asarray(a) for a in arrays], jnp.asarray(image)
-    return lambda: compiled(_answer)(layers, x)
+    function = compiled(_answer)
+    return lambda: function(layers, x)
 
 
 PROGRAMS: dict[str, Callable[[], Step]] = {
