@@ -7,7 +7,7 @@ contraction (einsum)                product of the lengths of all letters
 convolution (with_bias)             elements of the result × elements of one filter (in_channels/groups × window)
 transposed_convolution              elements of the input × elements of one filter (out_channels/groups × window)
 attention                           elements of the scores (… L S) × (E + E_v)
-rnn, lstm, gru, lstm_projected      rows (steps × batch) × elements of the recurrent weights
+rnn, lstm, gru, lstm_projected      rows (steps × batch) × elements of the weights
 
 FLOPs are two per multiply–add, and besides: one per element of the result for elementwise primitives, one per element
 of the input for reductions and scans, elements of the result × elements of the window for pooling, none for primitives
@@ -72,7 +72,7 @@ def _transposed_filters(arrays: Arrays, static: dict[str, Any], out: Any) -> int
 
 
 def _recurrent(*weights: int) -> Formula:
-    """The input is multiplied before; these are the places of the weights that every step multiplies by."""
+    """These are the places of the weights, by which every row is multiplied."""
     return lambda arrays, static, out: int(arrays[0].shape[0]) * sum(_elements(arrays[i]) for i in weights)
 
 
@@ -82,10 +82,10 @@ PRODUCTS: dict[str, Formula] = {
     "transposed_convolution": _transposed_filters,
     "contraction": _contraction,
     "attention": _attention,
-    "rnn": _recurrent(2),
-    "gru": _recurrent(2),
-    "lstm": _recurrent(3),
-    "lstm_projected": _recurrent(3, 4),
+    "rnn": _recurrent(2, 3),
+    "gru": _recurrent(2, 3),
+    "lstm": _recurrent(3, 4),
+    "lstm_projected": _recurrent(3, 4, 6),
 }
 
 

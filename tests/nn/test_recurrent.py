@@ -34,14 +34,14 @@ def walk(step, x, state, sizes, reverse):
     return np.array(out), *state
 
 
-def rnn_reference(x, h, w, nonlinearity, sizes, reverse):
+def rnn_reference(x, h, w_ih, w_hh, b, nonlinearity, sizes, reverse):
     f = np.tanh if nonlinearity == "tanh" else lambda z: np.maximum(z, 0)
-    return walk(lambda x, h: (f(x + w @ h),), x, [h], sizes, reverse)
+    return walk(lambda x, h: (f(w_ih @ x + b + w_hh @ h),), x, [h], sizes, reverse)
 
 
-def lstm_reference(x, h, c, w, w_hr=None, *, sizes, reverse):
+def lstm_reference(x, h, c, w_ih, w_hh, b, w_hr=None, *, sizes, reverse):
     def step(x, h, c):
-        i, f, g, o = np.split(x + w @ h, 4)
+        i, f, g, o = np.split(w_ih @ x + b + w_hh @ h, 4)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         h = sigmoid(o) * np.tanh(c)
         return (h if w_hr is None else w_hr @ h), c
@@ -49,31 +49,33 @@ def lstm_reference(x, h, c, w, w_hr=None, *, sizes, reverse):
     return walk(step, x, [h, c], sizes, reverse)
 
 
-def gru_reference(x, h, w, b, sizes, reverse):
+def gru_reference(x, h, w_ih, w_hh, b, b_n, sizes, reverse):
     def step(x, h):
-        (x_r, x_z, x_n), (s_r, s_z, s_n) = np.split(x, 3), np.split(w @ h, 3)
+        (x_r, x_z, x_n), (s_r, s_z, s_n) = np.split(w_ih @ x + b, 3), np.split(w_hh @ h, 3)
         r, z = sigmoid(x_r + s_r), sigmoid(x_z + s_z)
-        n = np.tanh(x_n + r * (s_n + b))
+        n = np.tanh(x_n + r * (s_n + b_n))
         return ((1 - z) * n + z * h,)
 
     return walk(step, x, [h], sizes, reverse)
 
 
-RNN_SHAPES, LSTM_SHAPES = [((3, 2), (2, 2), (2, 2))], [((3, 8), (2, 2), (2, 2), (8, 2))]
-PROJECTED_SHAPES, GRU_SHAPES = [((3, 8), (2, 1), (2, 2), (8, 1), (1, 2))], [((3, 6), (2, 2), (6, 2), (2,))]
+RNN_SHAPES = [((3, 3), (2, 2), (2, 3), (2, 2), (2,))]
+LSTM_SHAPES = [((3, 3), (2, 2), (2, 2), (8, 3), (8, 2), (8,))]
+PROJECTED_SHAPES = [((3, 3), (2, 1), (2, 2), (8, 3), (8, 1), (8,), (1, 2))]
+GRU_SHAPES = [((3, 3), (2, 2), (6, 3), (6, 2), (6,), (2,))]
 OPTIONS = {"sizes": RAGGED, "reverse": each(False, True), "repeated": False}
 
 test_rnn_tanh = function(
-    ops.rnn, rnn_reference, *["any"] * 3, shapes=RNN_SHAPES, nonlinearity="tanh", **OPTIONS
+    ops.rnn, rnn_reference, *["any"] * 5, shapes=RNN_SHAPES, nonlinearity="tanh", **OPTIONS
 )  # fmt: skip
 test_rnn_relu = function(
-    ops.rnn, rnn_reference, *["any"] * 3, shapes=RNN_SHAPES, nonlinearity="relu", rtol=1e-11, **OPTIONS
+    ops.rnn, rnn_reference, *["any"] * 5, shapes=RNN_SHAPES, nonlinearity="relu", rtol=1e-11, **OPTIONS
 )
-test_lstm = function(ops.lstm, lstm_reference, *["any"] * 4, shapes=LSTM_SHAPES, **OPTIONS)
+test_lstm = function(ops.lstm, lstm_reference, *["any"] * 6, shapes=LSTM_SHAPES, **OPTIONS)
 test_lstm_projected = function(
-    ops.lstm_projected, lstm_reference, *["any"] * 5, shapes=PROJECTED_SHAPES, **OPTIONS
+    ops.lstm_projected, lstm_reference, *["any"] * 7, shapes=PROJECTED_SHAPES, **OPTIONS
 )  # fmt: skip
-test_gru = function(ops.gru, gru_reference, *["any"] * 4, shapes=GRU_SHAPES, **OPTIONS)
+test_gru = function(ops.gru, gru_reference, *["any"] * 6, shapes=GRU_SHAPES, **OPTIONS)
 
 
 STEPS = {
@@ -106,6 +108,24 @@ def test_one_node_is_its_single_operations_to_second_order(device, name, sizes, 
     )  # fmt: skip
     for a, b in zip(fused, single, strict=True):
         np.testing.assert_allclose(a.detach().cpu().numpy(), b.detach().cpu().numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", ["lstm", "lstm_projected", "gru"])
+def test_it_does_not_matter_in_how_many_parts_the_steps_are_multiplied(xp, device, monkeypatch, name, reverse):
+    rng, (shape, *shapes) = np.random.default_rng(3), STEPS[name][2][0]
+    arrays = [rng.uniform(-1, 1, s) for s in ((7, shape[1]), *shapes)]
+
+    def derivatives():
+        inputs = [tensor_of(a, device) for a in arrays]
+        outs = getattr(ops, name)(*inputs, sizes=(2, 2, 2, 1), reverse=reverse)
+        return [*outs, *rg.autograd.grad(sum((out * out).sum() for out in outs), inputs)]
+
+    at_once = derivatives()
+    for scratch in (1, 3 * 8 * 8 * 8):  # a part for every step, and for one or two of them
+        monkeypatch.setattr(xp, "scratch_bytes", scratch)
+        for a, b in zip(derivatives(), at_once, strict=True):
+            np.testing.assert_allclose(host(a), host(b), rtol=1e-12)
 
 
 LAYERS = [nn.RNN, nn.LSTM, nn.GRU]

@@ -1,22 +1,27 @@
-"""Recurrent networks: all steps of one layer in one direction as one node; backpropagation through time in closed form.
+"""Recurrent networks: one layer in one direction, over all steps, as one node; backpropagation through time in closed
+form.
 
-x holds what the input contributes to every gate (x Wᵀ + b, one product for all steps), in packed order: the rows of the
-first step, then those of the second, and so on. `sizes` says how many rows each step has; they never grow, so a step
-has the sequences that are not over yet, and shorter sequences stand further back in the batch. The states have a row
-per sequence: those behind `sizes[t]` keep their value at step t, whichever the direction, because they have ended or
-not yet begun.
+x is in packed order: the rows of the first step, then those of the second, and so on. `sizes` says how many rows each
+step has; they never grow, so a step has the sequences that are not over yet, and shorter sequences stand further back
+in the batch. The states have a row per sequence: those behind `sizes[t]` keep their value at step t, whichever the
+direction, because they have ended or not yet begun.
 
 Gates and their order are PyTorch's: input, forget, candidate, output for LSTM (Hochreiter & Schmidhuber 1997, with the
 forget gate of Gers et al. 2000), reset, update, candidate for GRU (Cho et al. 2014; the reset gate acts after the
-product). `unrolled` and the three steps below it are the same mathematics made of single operations: where the gradient
-is itself to be differentiated, that is what is differentiated.
+product). Inside, a step's gates are a stack (gates, n, H), the candidate last: each gate, and all that are sigmoids,
+lie in one piece, and their products are small enough for BLAS to multiply without rearranging the weights at every
+step. What the input contributes, and the gradients of the weights, are products of several steps, which stay in the
+cache until then.
+
+`unrolled` and the three steps below it are the same mathematics made of single operations: where the gradient is itself
+to be differentiated, that is what is differentiated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from retrograd.autograd.graph import grad
 from retrograd.autograd.ops.linalg import mT, same_dtype
@@ -25,7 +30,8 @@ from retrograd.autograd.tensor import Tensor
 
 Sizes = tuple[int, ...]
 Step = Callable[..., tuple[Any, ...]]
-"""One step of single operations: xp, its rows of x, the states and the weights; gives the new states, h first."""
+"""One step of single operations: xp, what its rows of x contribute to every gate, the states and the other weights;
+gives the new states, h first."""
 
 
 def steps(sizes: Sizes, reverse: bool) -> list[tuple[slice, int]]:
@@ -34,230 +40,363 @@ def steps(sizes: Sizes, reverse: bool) -> list[tuple[slice, int]]:
     return rows[::-1] if reverse else rows
 
 
-def like(xp: Any, x: Any, columns: int) -> Any:
-    """An array to be filled, with x's rows."""
-    return xp.new_zeros(x, shape=(x.shape[0], columns))
+class Part(NamedTuple):
+    """Some steps, one after the other: their rows, and for every step which of these are its own, and how many."""
+
+    rows: slice
+    steps: list[tuple[slice, int]]
 
 
-def transposed(xp: Any, w: Any) -> Any:
-    """Wᵀ laid out anew: it is multiplied with at every step."""
-    return xp.ascontiguousarray(mT(xp, w))
+def parts(xp: Any, x: Any, columns: int, sizes: Sizes, reverse: bool) -> list[Part]:
+    """All steps, in parts whose gates, rows of so many columns, stay in the cache."""
+    most = max(1, xp.scratch_bytes // (8 * columns * x.dtype.itemsize))
+    groups: list[list[tuple[slice, int]]] = [[]]
+    count = 0
+    for rows, n in steps(sizes, reverse):
+        if groups[-1] and count + n > most:
+            groups.append([])
+            count = 0
+        groups[-1].append((rows, n))
+        count += n
+    return [part_of(group) for group in groups]
 
 
-def columns(x: Any, parts: int) -> list[Any]:
-    """The gates: equal blocks of columns, views."""
-    width = x.shape[1] // parts
-    return [x[:, k * width : (k + 1) * width] for k in range(parts)]
+def part_of(group: list[tuple[slice, int]]) -> Part:
+    start, stop = min(rows.start for rows, _ in group), max(rows.stop for rows, _ in group)
+    return Part(slice(start, stop), [(slice(rows.start - start, rows.stop - start), n) for rows, n in group])
 
 
-def weight_gradient(xp: Any, g: Any, h: Any) -> Any:
-    """gᵀ h, by way of its transpose: the order that BLAS does faster."""
-    return transposed(xp, xp.matmul(mT(xp, h), g))
+def gate_by_gate(xp: Any, w: Any, gates: int) -> Any:
+    """A weight or bias (gates · H, ...) as (gates, H, ...), the candidate, LSTM's third, last. Its own inverse."""
+    w = w.reshape(gates, len(w) // gates, *w.shape[1:])
+    return xp.concat([w[:2], w[3:], w[2:3]], axis=0) if gates == 4 else w
+
+
+def forward_weights(xp: Any, gates: int, w_ih: Any, w_hh: Any, b: Any) -> tuple[Any, Any, Any]:
+    """What is multiplied with and added: (inputs, gates · H), (gates, H, H), (gates · H,). What these give the sigmoid
+    gates is halved: see `to_sigmoid`."""
+    copies = [xp.copy(gate_by_gate(xp, value, gates)) for value in (w_ih, w_hh, b)]
+    for value in copies:
+        value[:-1] *= 0.5
+    w_ih, w_hh, b = copies
+    return mT(xp, w_ih.reshape(b.size, w_ih.shape[2])), xp.ascontiguousarray(mT(xp, w_hh)), b.reshape(-1)
+
+
+def contributions(xp: Any, x: Any, w: Any, b: Any, gates: int) -> Any:
+    """x W + b, as (rows, gates, H)."""
+    z = xp.matmul(x, w)
+    z += b
+    return z.reshape(len(x), gates, z.shape[1] // gates)
+
+
+def stacked(xp: Any, z: Any) -> Any:
+    """(n, gates, H) as a view (gates, n, H), or the other way round."""
+    return xp.permute_dims(z, axes=(1, 0, 2))
+
+
+def to_sigmoid(y: Any) -> None:
+    """σ(2z) in place of tanh z, which is faster than exp and a quotient: σ(2z) = ½ + ½ tanh z."""
+    y *= 0.5
+    y += 0.5
+
+
+def slope_of_sigmoid(xp: Any, y: Any, out: Any) -> None:
+    """y (1 − y), where y = σ(z)."""
+    xp.subtract(1, y, out=out)
+    out *= y
+
+
+def slope_of_tanh(xp: Any, y: Any, out: Any) -> None:
+    """1 − y², where y = tanh z."""
+    xp.multiply(y, y, out=out)
+    xp.subtract(1, out, out=out)
+
+
+def after_step(xp: Any, state: Any, new: Any) -> Any:
+    """The state of all sequences, those that had a step first."""
+    return new if len(new) == len(state) else xp.concat([new, state[len(new) :]], axis=0)
+
+
+def states_before(xp: Any, kept_steps: Sequence[tuple[Any, ...]]) -> Any:
+    """h before every row of a part: of each step what is kept at the fourth place."""
+    return xp.concat([step[3] for step in sorted(kept_steps, key=first_row)], axis=0)
+
+
+def first_row(kept_step: tuple[Any, ...]) -> int:
+    start: int = kept_step[0].start
+    return start
+
+
+def total(g: Any) -> Any:
+    """The sum over the first axis, in place of the first."""
+    first, *others = g
+    for other in others:
+        first += other
+    return first
+
+
+class InputGradients:
+    """Cotangents of x, W_ih, W_hh and b, summed up part by part."""
+
+    def __init__(self, xp: Any, gates: int, x: Any, w_ih: Any, w_hh: Any, needed: bool) -> None:
+        self.xp, self.gates = xp, gates
+        self.w = gate_by_gate(xp, w_ih, gates).reshape(w_ih.shape) if needed else None
+        self.x = xp.empty(x.shape, dtype=x.dtype) if needed else None
+        self.w_ih, self.w_hh = xp.new_zeros(w_ih, shape=w_ih.shape), xp.new_zeros(w_hh, shape=w_hh.shape)
+        self.b = xp.new_zeros(w_ih, shape=(len(w_ih),))
+
+    def add(self, rows: slice, x: Any, h: Any, g: Any, g_products: Any = None) -> None:
+        """Takes in the rows of a part: their x, the states before, and the cotangents (rows, gates, H) of the gates;
+        in GRU those of h W_hhᵀ are others."""
+        xp = self.xp
+        g = g.reshape(len(g), len(self.b))
+        if self.x is not None:
+            self.x[rows] = xp.matmul(g, self.w)
+        self.w_ih += xp.matmul(mT(xp, g), x)
+        self.w_hh += xp.matmul(mT(xp, g if g_products is None else g_products.reshape(g.shape)), h)
+        self.b += xp.sum(g, axis=0)
+
+    def all(self) -> list[Any]:
+        """The four, in the order and the layout of the inputs."""
+        weights = (self.w_ih, self.w_hh, self.b)
+        return [self.x, *(gate_by_gate(self.xp, g, self.gates).reshape(g.shape) for g in weights)]
 
 
 # ---- RNN
 
 
-@primitive(outputs=True, residuals=("before", "after"))
-def rnn(xp: Any, x: Any, h: Any, w: Any, *, nonlinearity: str, sizes: Sizes, reverse: bool = False) -> Any:
-    """h ← tanh(x + h Wᵀ), or relu (Elman 1990): x (rows, H), h (B, H), w (H, H).
+@primitive(outputs=True, residuals=("kept",))
+def rnn(
+    xp: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b: Any, *, nonlinearity: str, sizes: Sizes, reverse: bool = False
+) -> Any:
+    """h ← tanh(x W_ihᵀ + b + h W_hhᵀ), or relu (Elman 1990).
 
-    Gives all h (rows, H) and the last (B, H); keeps the state before every step and after it.
+    x (rows, inputs), h (B, H), w_ih (H, inputs), w_hh (H, H), b (H,). Gives all h (rows, H) and the last (B, H).
     """
-    same_dtype("rnn", x, h, w)
-    h, wt = xp.copy(h), transposed(xp, w)
-    before, after = like(xp, x, w.shape[0]), like(xp, x, w.shape[0])
+    same_dtype("rnn", x, h, w_ih, w_hh, b)
+    h, w = xp.copy(h), xp.ascontiguousarray(mT(xp, w_hh))
+    after = xp.matmul(x, mT(xp, w_ih))
+    after += b
+    before = xp.empty(after.shape, dtype=after.dtype)
     for rows, n in steps(sizes, reverse):
         before[rows] = h[:n]
-        z = xp.matmul(h[:n], wt)
-        z += x[rows]
-        h[:n] = after[rows] = xp.tanh(z) if nonlinearity == "tanh" else xp.clip(z, 0, None)
-    return (xp.copy(after), h), before, after
+        z = after[rows]
+        z += xp.matmul(h[:n], w)
+        if nonlinearity == "tanh":
+            xp.tanh(z, out=z)
+        else:
+            xp.maximum(z, 0, out=z)
+        h[:n] = z
+    return (xp.copy(after), h), (before, after)
 
 
 @rnn.vjp
 def _(
-    xp: Any, g: Any, x: Any, h: Any, w: Any, before: Any, after: Any,
+    xp: Any, g: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b: Any, kept: Any,
     nonlinearity: str, sizes: Sizes, reverse: bool, needs: tuple[bool, ...],
 ) -> Any:  # fmt: skip
     if isinstance(g[0], Tensor):
-        return differentiated(xp, rnn_step(nonlinearity), g, x, (h,), (w,), sizes, reverse, needs)
+        return differentiated(xp, rnn_step(nonlinearity), g, x, (h,), (w_ih, w_hh, b), sizes, reverse, needs)
+    before, after = kept
     g_out, g_h = g[0], xp.copy(g[1])
-    g_x = 1 - after * after if nonlinearity == "tanh" else xp.astype(after > 0, dtype=after.dtype)
+    g_z = 1 - after * after if nonlinearity == "tanh" else xp.astype(after > 0, dtype=after.dtype)
     for rows, n in steps(sizes, not reverse):
         g_h[:n] += g_out[rows]
-        g_z = g_x[rows]
-        g_z *= g_h[:n]
-        g_h[:n] = xp.matmul(g_z, w)
-    return g_x, g_h, weight_gradient(xp, g_x, before)
+        g_step = g_z[rows]
+        g_step *= g_h[:n]
+        g_h[:n] = xp.matmul(g_step, w_hh)
+    sums = InputGradients(xp, 1, x, w_ih, w_hh, needs[0])
+    sums.add(slice(None), x, before, g_z)
+    g_x, *g_weights = sums.all()
+    return g_x, g_h, *g_weights
 
 
 # ---- LSTM
 
 
 @primitive(outputs=True, residuals=("kept",))
-def lstm(xp: Any, x: Any, h: Any, c: Any, w: Any, *, sizes: Sizes, reverse: bool = False) -> Any:
-    """i, f, g, o = σ, σ, tanh, σ (x + h Wᵀ); c ← f c + i g; h ← o tanh c: x (rows, 4H), h and c (B, H), w (4H, H).
+def lstm(xp: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b: Any, *, sizes: Sizes, reverse: bool = False) -> Any:
+    """i, f, g, o = σ, σ, tanh, σ (x W_ihᵀ + b + h W_hhᵀ); c ← f c + i g; h ← o tanh c.
 
-    Gives all h (rows, H), the last h and the last c (B, H).
+    x (rows, inputs), h and c (B, H), w_ih (4H, inputs), w_hh (4H, H), b (4H,). Gives all h (rows, H), the last h and
+    the last c (B, H).
     """
-    same_dtype("lstm", x, h, c, w)
-    return lstm_forward(xp, x, h, c, w, None, sizes, reverse)
+    same_dtype("lstm", x, h, c, w_ih, w_hh, b)
+    return lstm_forward(xp, x, h, c, w_ih, w_hh, b, None, sizes, reverse)
 
 
 @primitive(outputs=True, residuals=("kept",))
-def lstm_projected(xp: Any, x: Any, h: Any, c: Any, w: Any, w_hr: Any, *, sizes: Sizes, reverse: bool = False) -> Any:
-    """LSTM with h ← (o tanh c) W_hrᵀ (Sak et al. 2014): h (B, P), w (4H, P), w_hr (P, H); all h are (rows, P)."""
-    same_dtype("lstm", x, h, c, w, w_hr)
-    return lstm_forward(xp, x, h, c, w, w_hr, sizes, reverse)
+def lstm_projected(
+    xp: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b: Any, w_hr: Any, *, sizes: Sizes, reverse: bool = False
+) -> Any:
+    """LSTM with h ← (o tanh c) W_hrᵀ (Sak et al. 2014): h (B, P), w_hh (4H, P), w_hr (P, H); all h are (rows, P)."""
+    same_dtype("lstm", x, h, c, w_ih, w_hh, b, w_hr)
+    return lstm_forward(xp, x, h, c, w_ih, w_hh, b, w_hr, sizes, reverse)
 
 
-def lstm_forward(xp: Any, x: Any, h: Any, c: Any, w: Any, w_hr: Any, sizes: Sizes, reverse: bool) -> Any:
-    """The results, and what the gradient needs: the gates, tanh c, and the states before every step.
-
-    As σ(z) = ½ + ½ tanh(z/2), all four gates are halves · tanh(halves · z) + 1 − halves, with 1 in place of ½ for the
-    candidate: whole rows at once, which costs half of what one block of columns after the other does.
-    """
-    h, c, wt = xp.copy(h), xp.copy(c), transposed(xp, w)
-    width = c.shape[1]
-    halves = xp.new_zeros(w, shape=(4 * width,)) + 0.5
-    halves[2 * width : 3 * width] = 1
-    rest = 1 - halves
-    out, h_before = like(xp, x, h.shape[1]), like(xp, x, h.shape[1])
-    gates, tanh_c, c_before = like(xp, x, 4 * width), like(xp, x, width), like(xp, x, width)
-    for rows, n in steps(sizes, reverse):
-        h_before[rows] = h[:n]
-        c_before[rows] = c[:n]
-        z = xp.matmul(h[:n], wt)
-        z += x[rows]
-        z *= halves
-        z = xp.tanh(z)
-        z *= halves
-        z += rest
-        gates[rows] = z
-        i, f, g, o = columns(z, 4)
-        c[:n] *= f
-        c[:n] += i * g
-        r = tanh_c[rows] = xp.tanh(c[:n])
-        r *= o
-        h[:n] = out[rows] = r if w_hr is None else xp.matmul(r, mT(xp, w_hr))
-    return (out, h, c), (gates, tanh_c, h_before, c_before)
+def lstm_forward(
+    xp: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b: Any, w_hr: Any, sizes: Sizes, reverse: bool
+) -> Any:
+    """The results, and what the gradient needs of every step: gates, tanh c, and h and c before it."""
+    h, c = xp.copy(h), xp.copy(c)  # which are kept, as what is before the first step
+    w_x, w, b = forward_weights(xp, 4, w_ih, w_hh, b)
+    out = xp.empty((len(x), h.shape[1]), dtype=x.dtype)
+    kept = []
+    for part in parts(xp, x, len(w_ih), sizes, reverse):
+        z_part, out_part, kept_steps = contributions(xp, x[part.rows], w_x, b, 4), out[part.rows], []
+        for rows, n in part.steps:
+            h_before, c_before = h[:n], c[:n]
+            z = xp.matmul(h_before, w)
+            z += stacked(xp, z_part[rows])
+            xp.tanh(z, out=z)
+            to_sigmoid(z[:3])
+            i, f, o, g = z
+            new_c = f * c_before
+            new_c += i * g
+            r = xp.tanh(new_c)
+            new_h = o * r if w_hr is None else xp.matmul(o * r, mT(xp, w_hr))
+            out_part[rows] = new_h
+            kept_steps.append((rows, z, r, h_before, c_before))
+            h, c = after_step(xp, h, new_h), after_step(xp, c, new_c)
+        kept.append((part.rows, kept_steps))
+    return (out, h, c), kept
 
 
 @lstm.vjp
 def _(
-    xp: Any, g: Any, x: Any, h: Any, c: Any, w: Any, kept: Any, sizes: Sizes, reverse: bool, needs: tuple[bool, ...]
-) -> Any:
+    xp: Any, g: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b: Any, kept: Any,
+    sizes: Sizes, reverse: bool, needs: tuple[bool, ...],
+) -> Any:  # fmt: skip
     if isinstance(g[0], Tensor):
-        return differentiated(xp, lstm_step, g, x, (h, c), (w,), sizes, reverse, needs)
-    return lstm_backward(xp, g, w, None, kept, sizes, reverse)[:4]
+        return differentiated(xp, lstm_step, g, x, (h, c), (w_ih, w_hh, b), sizes, reverse, needs)
+    return lstm_backward(xp, g, x, w_ih, w_hh, None, kept, needs[0])[:6]
 
 
 @lstm_projected.vjp
 def _(
-    xp: Any, g: Any, x: Any, h: Any, c: Any, w: Any, w_hr: Any, kept: Any,
+    xp: Any, g: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b: Any, w_hr: Any, kept: Any,
     sizes: Sizes, reverse: bool, needs: tuple[bool, ...],
 ) -> Any:  # fmt: skip
     if isinstance(g[0], Tensor):
-        return differentiated(xp, lstm_step, g, x, (h, c), (w, w_hr), sizes, reverse, needs)
-    return lstm_backward(xp, g, w, w_hr, kept, sizes, reverse)
+        return differentiated(xp, lstm_step, g, x, (h, c), (w_ih, w_hh, b, w_hr), sizes, reverse, needs)
+    return lstm_backward(xp, g, x, w_ih, w_hh, w_hr, kept, needs[0])
 
 
-def lstm_backward(xp: Any, g: Any, w: Any, w_hr: Any, kept: Any, sizes: Sizes, reverse: bool) -> Any:
-    """Cotangents of x, h, c, w and w_hr.
-
-    Every gate's cotangent is that of the cell (for the output gate: of o tanh c) times a slope that no later step
-    changes: the slopes are computed for all steps at once.
-    """
-    gates, tanh_c, h_before, c_before = kept
-    width = tanh_c.shape[1]
+def lstm_backward(xp: Any, g: Any, x: Any, w_ih: Any, w_hh: Any, w_hr: Any, kept: Any, needed: bool) -> Any:
+    """Cotangents of x (if needed), h, c, w_ih, w_hh, b and w_hr."""
     g_out, g_h, g_c = g[0], xp.copy(g[1]), xp.copy(g[2])
-    i, f, cell, o = columns(gates, 4)
-    g_x = gates * (1 - gates)
-    for slope, factor in zip(columns(g_x, 4), (cell, c_before, None, tanh_c), strict=True):
-        slope[...] = i * (1 - cell * cell) if factor is None else slope * factor
-    through_tanh = o * (1 - tanh_c * tanh_c)
-    arriving = xp.new_zeros(g_x, shape=(len(g_c), 4, width))
-    g_rs: Any = None if w_hr is None else like(xp, gates, h_before.shape[1])
-    for rows, n in steps(sizes, not reverse):
-        g_r = g_h[:n]
-        g_r += g_out[rows]
-        if w_hr is not None:
-            g_rs[rows] = g_r
-            g_r = xp.matmul(g_r, w_hr)
-        g_c[:n] += g_r * through_tanh[rows]
-        arriving[:n, :3] = g_c[:n, None]
-        arriving[:n, 3] = g_r
-        g_z = g_x[rows]
-        g_z *= arriving[:n].reshape(n, 4 * width)
-        g_c[:n] *= f[rows]
-        g_h[:n] = xp.matmul(g_z, w)
-    g_w = weight_gradient(xp, g_x, h_before)
-    return g_x, g_h, g_c, g_w, None if w_hr is None else weight_gradient(xp, g_rs, o * tanh_c)
+    batch, width = g_c.shape
+    w = gate_by_gate(xp, w_hh, 4)
+    of_step, of_tanh = xp.empty((4, batch, width), dtype=x.dtype), xp.empty((batch, width), dtype=x.dtype)
+    sums = InputGradients(xp, 4, x, w_ih, w_hh, needed)
+    g_w_hr = None if w_hr is None else xp.new_zeros(w_hr, shape=w_hr.shape)
+    for part, kept_steps in reversed(kept):
+        g_part = g_out[part]
+        g_gates = xp.empty((len(g_part), 4, width), dtype=x.dtype)
+        for rows, z, r, _, c_before in reversed(kept_steps):
+            n = len(r)
+            i, f, o, cell = z
+            g_r, g_cn, slope, g_z = g_h[:n], g_c[:n], of_tanh[:n], of_step[:, :n]
+            g_r += g_part[rows]
+            if g_w_hr is not None:
+                g_w_hr += xp.matmul(mT(xp, g_r), o * r)
+                g_r = xp.matmul(g_r, w_hr)
+            slope_of_tanh(xp, r, slope)
+            slope *= o
+            slope *= g_r
+            g_cn += slope
+            slope_of_sigmoid(xp, z[:3], g_z[:3])
+            slope_of_tanh(xp, cell, g_z[3])
+            for gate, value, arriving in zip(g_z, (cell, c_before, r, i), (g_cn, g_cn, g_r, g_cn), strict=True):
+                gate *= value
+                gate *= arriving
+            g_cn *= f
+            g_gates[rows] = stacked(xp, g_z)
+            g_h[:n] = total(xp.matmul(g_z, w))
+        sums.add(part, x[part], states_before(xp, kept_steps), g_gates)
+    g_x, *g_weights = sums.all()
+    return g_x, g_h, g_c, *g_weights, g_w_hr
 
 
 # ---- GRU
 
 
 @primitive(outputs=True, residuals=("kept",))
-def gru(xp: Any, x: Any, h: Any, w: Any, b: Any, *, sizes: Sizes, reverse: bool = False) -> Any:
-    """With (p, q, s) = h Wᵀ: r = σ(x₁ + p); z = σ(x₂ + q); n = tanh(x₃ + r (s + b)); h ← n + z (h − n).
+def gru(xp: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b: Any, b_n: Any, *, sizes: Sizes, reverse: bool = False) -> Any:
+    """With (x₁, x₂, x₃) = x W_ihᵀ + b and (p, q, s) = h W_hhᵀ:
 
-    x (rows, 3H), h (B, H), w (3H, H), b (H,). Gives all h (rows, H) and the last (B, H).
+    r = σ(x₁ + p); z = σ(x₂ + q); n = tanh(x₃ + r (s + b_n)); h ← n + z (h − n).
+
+    x (rows, inputs), h (B, H), w_ih (3H, inputs), w_hh (3H, H), b (3H,), b_n (H,). Gives all h (rows, H) and the last
+    (B, H).
     """
-    same_dtype("gru", x, h, w, b)
-    h, wt = xp.copy(h), transposed(xp, w)
-    width = h.shape[1]
-    out, before, inner = like(xp, x, width), like(xp, x, width), like(xp, x, width)
-    gates = like(xp, x, 3 * width)
-    for rows, n in steps(sizes, reverse):
-        before[rows] = h[:n]
-        s = xp.matmul(h[:n], wt)
-        s[:, : 2 * width] += x[rows, : 2 * width]
-        gates[rows, : 2 * width] = xp.sigmoid(s[:, : 2 * width])
-        r, z, candidate = columns(gates[rows], 3)
-        s = s[:, 2 * width :]
-        s += b
-        inner[rows] = s
-        s *= r
-        s += x[rows, 2 * width :]
-        candidate[...] = xp.tanh(s)
-        h[:n] -= candidate
-        h[:n] *= z
-        h[:n] += candidate
-        out[rows] = h[:n]
-    return (out, h), (gates, inner, before)
+    same_dtype("gru", x, h, w_ih, w_hh, b, b_n)
+    h = xp.copy(h)  # which is kept, as what is before the first step
+    w_x, w, b = forward_weights(xp, 3, w_ih, w_hh, b)
+    out = xp.empty((len(x), h.shape[1]), dtype=x.dtype)
+    kept = []
+    for part in parts(xp, x, len(w_ih), sizes, reverse):
+        y_part, out_part, kept_steps = contributions(xp, x[part.rows], w_x, b, 3), out[part.rows], []
+        for rows, n in part.steps:
+            before, y_x = h[:n], stacked(xp, y_part[rows])
+            y = xp.matmul(before, w)
+            r_and_z, s = y[:2], y[2] + b_n
+            r_and_z += y_x[:2]
+            xp.tanh(r_and_z, out=r_and_z)
+            to_sigmoid(r_and_z)
+            r, z, candidate = y
+            xp.multiply(r, s, out=candidate)
+            candidate += y_x[2]
+            xp.tanh(candidate, out=candidate)
+            new = before - candidate
+            new *= z
+            new += candidate
+            out_part[rows] = new
+            kept_steps.append((rows, y, s, before))
+            h = after_step(xp, h, new)
+        kept.append((part.rows, kept_steps))
+    return (out, h), kept
 
 
 @gru.vjp
 def _(
-    xp: Any, g: Any, x: Any, h: Any, w: Any, b: Any, kept: Any,
+    xp: Any, g: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b: Any, b_n: Any, kept: Any,
     sizes: Sizes, reverse: bool, needs: tuple[bool, ...],
 ) -> Any:  # fmt: skip
     if isinstance(g[0], Tensor):
-        return differentiated(xp, gru_step, g, x, (h,), (w, b), sizes, reverse, needs)
-    gates, inner, before = kept
-    width = before.shape[1]
+        return differentiated(xp, gru_step, g, x, (h,), (w_ih, w_hh, b, b_n), sizes, reverse, needs)
     g_out, g_h = g[0], xp.copy(g[1])
-    g_x, g_s = like(xp, gates, 3 * width), like(xp, gates, 3 * width)  # s = h Wᵀ + b differs from x in its last third
-    for rows, n in steps(sizes, not reverse):
-        r, z, candidate = columns(gates[rows], 3)
-        g_r, g_z, g_candidate = columns(g_x[rows], 3)
-        g_hn = g_h[:n]
-        g_hn += g_out[rows]
-        kept_part = g_hn * z
-        g_hn -= kept_part
-        g_candidate[...] = g_hn * (1 - candidate * candidate)
-        g_z[...] = g_hn * (before[rows] - candidate)
-        g_z *= z
-        g_inner = g_candidate * r
-        g_r[...] = g_inner * inner[rows]
-        g_r *= 1 - r
-        g_s[rows, : 2 * width] = g_x[rows, : 2 * width]
-        g_s[rows, 2 * width :] = g_inner
-        g_h[:n] = xp.matmul(g_s[rows], w)
-        g_hn += kept_part
-    return g_x, g_h, weight_gradient(xp, g_s, before), xp.sum(g_s[:, 2 * width :], axis=0)
+    batch, width = g_h.shape
+    w = gate_by_gate(xp, w_hh, 3)
+    of_step, of_candidate = xp.empty((3, batch, width), dtype=x.dtype), xp.empty((batch, width), dtype=x.dtype)
+    sums, g_b_n = InputGradients(xp, 3, x, w_ih, w_hh, needs[0]), xp.new_zeros(x, shape=(width,))
+    for part, kept_steps in reversed(kept):
+        g_part = g_out[part]
+        g_gates, g_products = (xp.empty((len(g_part), 3, width), dtype=x.dtype) for _ in range(2))
+        for rows, y, s, before in reversed(kept_steps):
+            n = len(s)
+            r, z, candidate = y
+            g_hn, g_candidate, g_y = g_h[:n], of_candidate[:n], of_step[:, :n]
+            g_hn += g_part[rows]
+            slope_of_sigmoid(xp, y[:2], g_y[:2])
+            slope_of_tanh(xp, candidate, g_candidate)
+            difference = before - candidate
+            difference *= g_hn
+            g_y[1] *= difference
+            around = g_hn * z  # what goes past the candidate
+            g_hn -= around
+            g_candidate *= g_hn
+            g_y[0] *= s
+            g_y[0] *= g_candidate
+            xp.multiply(g_candidate, r, out=g_y[2])
+            g_products[rows] = stacked(xp, g_y)
+            g_gates[rows, :2] = stacked(xp, g_y[:2])
+            g_gates[rows, 2] = g_candidate
+            xp.add(total(xp.matmul(g_y, w)), around, out=g_hn)
+        sums.add(part, x[part], states_before(xp, kept_steps), g_gates, g_products)
+        g_b_n += xp.sum(g_products[:, 2], axis=0)
+    g_x, *g_weights = sums.all()
+    return g_x, g_h, *g_weights, g_b_n
 
 
 # ---- the same, made of single operations
@@ -281,12 +420,20 @@ def unrolled(
     xp: Any, step: Step, x: Any, state: Sequence[Any], weights: Sequence[Any], sizes: Sizes, reverse: bool
 ) -> tuple[Any, ...]:
     """All h, and the last of every state: the step, over and over."""
+    w_ih, w_hh, b, *others = weights
+    x = xp.matmul(x, mT(xp, w_ih)) + b
     outs = []
     for rows, n in steps(sizes, reverse):
-        new = step(xp, xp.getitem(x, rows), *[xp.getitem(s, slice(0, n)) for s in state], *weights)
+        new = step(xp, xp.getitem(x, rows), *[xp.getitem(s, slice(0, n)) for s in state], w_hh, *others)
         outs.append(new[0])
         state = [xp.concat(a, xp.getitem(s, slice(n, None)), axis=0) for a, s in zip(new, state, strict=True)]
     return xp.concat(*(outs[::-1] if reverse else outs), axis=0), *state
+
+
+def columns(x: Any, parts: int) -> list[Any]:
+    """The gates: equal blocks of columns, views."""
+    width = x.shape[1] // parts
+    return [x[:, k * width : (k + 1) * width] for k in range(parts)]
 
 
 def rnn_step(nonlinearity: str) -> Step:

@@ -11,7 +11,6 @@ from typing import Any
 from retrograd.autograd import ops
 from retrograd.autograd.methods.creation import zeros
 from retrograd.autograd.tensor import Tensor
-from retrograd.nn.functional.linear import linear
 
 __all__ = ["GATES", "recurrence"]
 
@@ -39,39 +38,32 @@ def recurrence(
     w_hh (gates · hidden, hidden), biases (gates · hidden,) or None, and LSTM's projection w_hr (proj, hidden) or None.
     `reverse` goes from the last step to the first.
     """
+    h, c = state[0], state[-1]  # one and the same but for LSTM
+    out: Any  # a tuple: the primitives' stubs do not say how many results there are
     if mode == "GRU":
-        (h,) = state
-        out = gru(x, h, w_ih, w_hh, b_ih, b_hh, sizes, reverse)
+        bias, inner = gru_biases(w_hh, b_ih, b_hh)
+        out = ops.gru(x, h, w_ih, w_hh, bias, inner, sizes=sizes, reverse=reverse)
+        return out  # type: ignore[no-any-return]
+    bias = none_of(w_hh) if b_ih is None or b_hh is None else b_ih + b_hh
+    if w_hr is not None:
+        out = ops.lstm_projected(x, h, c, w_ih, w_hh, bias, w_hr, sizes=sizes, reverse=reverse)
+    elif mode == "LSTM":
+        out = ops.lstm(x, h, c, w_ih, w_hh, bias, sizes=sizes, reverse=reverse)
     else:
-        z = linear(x, w_ih, b_ih if b_ih is None or b_hh is None else b_ih + b_hh)
-        if mode == "LSTM":
-            h, c = state
-            if w_hr is None:
-                out = ops.lstm(z, h, c, w_hh, sizes=sizes, reverse=reverse)
-            else:
-                out = ops.lstm_projected(z, h, c, w_hh, w_hr, sizes=sizes, reverse=reverse)
-        else:
-            (h,) = state
-            nonlinearity = mode.removeprefix("RNN_").lower()
-            out = ops.rnn(z, h, w_hh, nonlinearity=nonlinearity, sizes=sizes, reverse=reverse)
-    return out  # type: ignore[no-any-return]  # the primitives' stubs do not say how many results there are
+        nonlinearity = mode.removeprefix("RNN_").lower()
+        out = ops.rnn(x, h, w_ih, w_hh, bias, nonlinearity=nonlinearity, sizes=sizes, reverse=reverse)
+    return out  # type: ignore[no-any-return]
 
 
-def gru(
-    x: Tensor,
-    h: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    sizes: tuple[int, ...],
-    reverse: bool,
-) -> Any:
-    """The candidate's second bias stays apart from the first: the reset gate multiplies it."""
+def gru_biases(w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None) -> tuple[Tensor, Tensor]:
+    """That of all gates, and the candidate's second one, which stays apart: the reset gate multiplies it."""
     if b_ih is None or b_hh is None:
-        inner = zeros(w_hh.shape[1], dtype=w_hh.dtype, device=w_hh.device)
-        return ops.gru(linear(x, w_ih), h, w_hh, inner, sizes=sizes, reverse=reverse)
-    both = slice(0, 2 * w_hh.shape[1])
-    candidate = slice(2 * w_hh.shape[1], None)
-    bias = ops.concat(b_ih[both] + b_hh[both], b_ih[candidate], axis=0)
-    return ops.gru(linear(x, w_ih, bias), h, w_hh, b_hh[candidate], sizes=sizes, reverse=reverse)
+        bias = none_of(w_hh)
+        return bias, bias[2 * w_hh.shape[1] :]
+    both, candidate = slice(0, 2 * w_hh.shape[1]), slice(2 * w_hh.shape[1], None)
+    return ops.concat(b_ih[both] + b_hh[both], b_ih[candidate], axis=0), b_hh[candidate]
+
+
+def none_of(w_hh: Tensor) -> Tensor:
+    """A bias of zeros."""
+    return zeros(len(w_hh), dtype=w_hh.dtype, device=w_hh.device)
