@@ -13,7 +13,7 @@ from typing import Any
 from retrograd.autograd.graph import AccumulateGrad
 from retrograd.autograd.modes import state
 from retrograd.autograd.promotion import explain
-from retrograd.autograd.tensor import Tensor, make
+from retrograd.autograd.tensor import Tensor
 from retrograd.autograd.tree import flatten
 from retrograd.compiler.guards import Guards, argument_guards, around, mode_guards, module_guards, tensor_guards
 from retrograd.compiler.hearing import Hearing
@@ -28,6 +28,8 @@ __all__ = ["Compiled", "compile"]
 VARIANTS = 8
 """Programs that are kept for different arguments and circumstances, as many as PyTorch keeps."""
 
+DEVIATED = object()
+"""What a program returns that has done nothing, because values take the step another way."""
 recording = threading.Lock()
 """Held while a step is recorded: what several threads compute at once could not be told apart."""
 
@@ -92,11 +94,15 @@ class Compiled:
         for variant in self.variants:
             if variant.structure is None:
                 if not args and not kwargs and variant.guards.holds():
-                    return variant()
+                    result = variant()
+                    if result is not DEVIATED:
+                        return result
                 continue
             leaves, structure = flatten((args, kwargs))
             if structure == variant.structure and variant.accepts.holds(*leaves) and variant.guards.holds():
-                return variant(*leaves)
+                result = variant(*leaves)
+                if result is not DEVIATED:
+                    return result
         return self.record(args, kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -251,6 +257,7 @@ class Variant:
         except TypeError as error:
             raise GiveUp(f"{error} cannot be written down") from None
         self.source = self.program.source
+        self.head = self.source[: self.source.index("def step(")].count("\n") + 2
         self.filename = f"<compiled {getattr(attempt.function, '__name__', 'step')} {id(self):x}>"
         linecache.cache[self.filename] = (len(self.source), None, self.source.splitlines(True), self.filename)
         exec(builtins.compile(self.source, self.filename, "exec"), self.program.scope)
@@ -263,7 +270,10 @@ class Variant:
             tensors: dict[int, Any] = {place: leaves[i] for place, i in self.pick}
             return self.step(*[tensors[place] for place in range(len(tensors))])
         except Exception as error:
-            raise self.explained(error) from None
+            line = self.failed(error)
+            if 0 <= line < self.program.first_effect:  # nothing has happened yet: the function itself may run
+                return DEVIATED
+            raise self.explained(error, line) from None
 
     def broken(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Which guard does not hold."""
@@ -272,22 +282,19 @@ class Variant:
             return "the structure of the arguments"
         return self.accepts.broken(*leaves) or self.guards.broken() or "something"
 
-    def explained(self, error: Exception) -> Exception:
-        """The error that the function itself would raise."""
+    def failed(self, error: Exception) -> int:
+        """The line of the program, counted from 0, where an error was raised."""
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename != self.filename:
             trace = trace.tb_next
-        if trace is None:
-            return error
-        line = trace.tb_lineno - self.source[: self.source.index("def step(")].count("\n") - 2
-        if not 0 <= line < len(self.program.places):
-            return error
-        operation = self.program.places[line]
+        return -1 if trace is None else trace.tb_lineno - self.head
+
+    def explained(self, error: Exception, line: int) -> Exception:
+        """The error that the function itself would raise."""
+        operation = self.program.places[line] if line < len(self.program.places) else None
         if operation is None or operation.primitive is None:
             return error
-        found = trace.tb_frame.f_locals
-        arrays = [found[f"t{v.number}"] for v in operation.used() if f"t{v.number}" in found]
-        return explain(error, operation.primitive, *map(make, arrays))
+        return explain(error, operation.primitive)
 
 
 def parameters(leaves: list[Any]) -> str:

@@ -19,35 +19,22 @@ from retrograd.autograd.graph import AccumulateGrad, Node, Parts, Pick
 from retrograd.autograd.methods import conversion, creation, data
 from retrograd.autograd.modes import set_grad_enabled, state
 from retrograd.autograd.primitive import Primitive
-from retrograd.autograd.taps import Taps, subclasses
+from retrograd.autograd.taps import Taps
 from retrograd.autograd.tensor import Tensor
 from retrograd.autograd.trace import user_line
 from retrograd.backends import FUNCTIONS, backend_of_array
 from retrograd.backends.generator import Generator
+from retrograd.compiler.decisions import decided, decision, undecided
+from retrograd.compiler.functions import DECIDING, READING, WHOLE, effects
 from retrograd.compiler.operations import GiveUp, Operation, Value
 from retrograd.compiler.recorder import Recorder, array_of, is_array, memory
 from retrograd.nn import uninitialized
-from retrograd.nn.functional.dropout import scaled
 from retrograd.nn.module import Module
-from retrograd.nn.utils import clip_grad
-from retrograd.optim import swa_utils
-from retrograd.optim.lr_scheduler import LRScheduler
-from retrograd.optim.optimizer import Optimizer
 
 __all__ = ["Hearing"]
 
-READING = (
-    "item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__complex__", "__array__", "__repr__",
-    "__format__", "__dlpack__", "equal", "allclose", "is_nonzero",
-)  # fmt: skip
-"""Methods that hand a value to Python, which may decide by it."""
 WRITING = frozenset({"setitem", "add_into"})
 """Functions of a backend that write into their first argument."""
-DRAWS = (
-    "uniform", "normal", "log_normal", "randint", "random_", "permutation", "bernoulli", "dropout_mask", "exponential",
-    "geometric", "cauchy", "multinomial", "manual_seed", "seed",
-)  # fmt: skip
-
 Original = Callable[..., Any]
 Key = int | tuple[int, int]
 """Of what a cotangent belongs to: a node's number, and which of its outputs where there are several."""
@@ -104,10 +91,15 @@ class Hearing:
             taps.function(function, hear)
         for function in dict.fromkeys(getattr(Tensor, name) for name in READING if hasattr(Tensor, name)):
             taps.function(function, self.reading)
-        for function in dict.fromkeys(effects()):
+        for function in WHOLE:
+            taps.function(function, functools.partial(self.whole, function))
+        for function in DECIDING:
+            taps.function(function, functools.partial(self.deciding, function))
+        for function in effects():
             taps.function(function, functools.partial(self.effect, function))
         for function in (Tensor.requires_grad_, Tensor.detach_):
             taps.function(function, functools.partial(self.flag, function))
+        taps.function(creation.one_hot, self.one_hot)
         taps.function(Generator.set_state, self.refused("sets the state of a generator"))
         taps.function(
             uninitialized.Uninitialized.materialize, self.refused("gives a lazy module its shape", again=True)
@@ -160,7 +152,7 @@ class Hearing:
         xp = next((backend_of_array[a.__class__] for a in arrays if is_array(a)), None)
         effect = any(callable(s) and not isinstance(s, type) for s in static.values())
         operation = self.noting(self.bound, kernel, p.name, arrays, static)
-        result = distinct(self.muted(kernel, arrays, static))
+        result = distinct(self.muted(kernel, [undecided(a) for a in arrays], static))
         if operation is not None:
             operation.xp, operation.primitive, operation.effect = xp, p, effect
             self.noting(self.finished, operation, result, arrays)
@@ -170,6 +162,9 @@ class Hearing:
     def function(self, original: Original, args: Any, kwargs: Any) -> Any:
         """The library calls a function of the backend itself."""
         name = getattr(original, "__name__", "function")
+        if name == "to_host":
+            self.give_up("the step reads a value on the host")
+            return original(*args, **kwargs)
         if name == "in_ranges":  # a kernel, to be run by several threads: a program decides for itself
             return args[0](*args[1:])
         target = kwargs.get("out") if "out" in kwargs else args[0] if name in WRITING else None
@@ -177,7 +172,7 @@ class Hearing:
             operation = self.noting(self.bound, original, name, args, kwargs)
         else:
             operation = self.tried(original, name, args, kwargs)  # perhaps a check, whose result nobody uses
-        result = distinct(self.muted(original, args, kwargs))
+        result = decision(self.muted(original, args, kwargs), self)
         if operation is None:
             return result
         if target is not None:
@@ -220,6 +215,32 @@ class Hearing:
                 operation.function = set_grad_enabled_around(function, state.grad)
             known = id(getattr(result, "_array", None)) in self.recorder.by_id
             self.noting(self.finished, operation, None if known else result, args)
+        return result
+
+    def whole(self, function: Any, original: Original, args: Any, kwargs: Any) -> Any:
+        """A function without effects that is replayed as it is."""
+        if self.deaf:
+            return original(*args, **kwargs)
+        operation = self.noting(self.bound, function, function.__name__, args, kwargs)
+        result = self.muted(original, args, kwargs)
+        if operation is not None:
+            self.noting(self.finished, operation, result, args)
+        return result
+
+    def one_hot(self, original: Original, args: Any, kwargs: Any) -> Any:
+        """A function whose result has the shape that values say, unless `num_classes` is given."""
+        if self.deaf:
+            return original(*args, **kwargs)
+        if (args[1] if len(args) > 1 else kwargs.get("num_classes", -1)) == -1:
+            self.give_up("one_hot takes the number of classes from the values; give num_classes")
+        return self.effect(creation.one_hot, original, args, kwargs)
+
+    def deciding(self, function: Any, original: Original, args: Any, kwargs: Any) -> Any:
+        """A function that returns None in some places, depending on values."""
+        result = self.whole(function, original, args, kwargs)
+        if not self.deaf:
+            last = self.recorder.operations[-1]
+            last.function, last.decides = decided(function, [part is None for part in result]), True
         return result
 
     def flag(self, function: Any, original: Original, args: Any, kwargs: Any) -> Any:
@@ -560,19 +581,6 @@ class Pass:
 def key_of(node: Node) -> Key:
     """What a node's cotangent belongs to."""
     return (node.source.seq, node.index) if isinstance(node, Pick) else node.seq
-
-
-def effects() -> list[Any]:
-    """Functions that are replayed as they are."""
-    found: list[Any] = [Optimizer.zero_grad, Module.zero_grad]
-    found += [vars(kind)["step"] for kind in {Optimizer, *subclasses(Optimizer)} if "step" in vars(kind)]
-    found += [vars(kind)["step"] for kind in {LRScheduler, *subclasses(LRScheduler)} if "step" in vars(kind)]
-    found += [swa_utils.AveragedModel.update_parameters, clip_grad.clip_grads_with_norm_, clip_grad.clip_grad_value_]
-    found += [getattr(Generator, name) for name in DRAWS] + [scaled]
-    for name in ("grad", "data"):
-        own = vars(Tensor)[name]
-        found += [f for f in (own.fset, own.fdel) if f is not None]
-    return found
 
 
 def add_to_grad(leaf: Tensor, g: Any, owned: bool = False) -> None:

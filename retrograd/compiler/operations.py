@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["Argument", "Array", "GiveUp", "Made", "Operation", "Recording", "Value", "values_in"]
+__all__ = ["Argument", "Array", "Deviation", "GiveUp", "Made", "Operation", "Recording", "Value", "values_in"]
+
+
+class Deviation(Exception):
+    """Values take the step another way than the one recorded."""
 
 
 class GiveUp(Exception):
@@ -67,6 +71,8 @@ class Operation:
     """A Value, a nest of Values (None where a result is not kept), or None."""
     effect: bool = False
     """Whether it does more than compute its result: then it stays where it is."""
+    decides: bool = False
+    """Whether the form of its result depends on values: then it runs before all effects, and may refuse."""
     xp: Any = None
     """The backend, for operations that may be taken apart."""
     primitive: Any = None

@@ -15,7 +15,7 @@ import numpy as np
 from retrograd.autograd.tensor import make
 from retrograd.backends import threads
 from retrograd.compiler.blocks import Block, blocks
-from retrograd.compiler.operations import Argument, Array, Made, Operation, Recording, Value, values_in
+from retrograd.compiler.operations import Argument, Array, GiveUp, Made, Operation, Recording, Value, values_in
 from retrograd.compiler.results import spent
 from retrograd.compiler.unfold import keep, unfolded
 
@@ -40,7 +40,7 @@ def lower(recording: Recording) -> list[Operation]:
     operations, result = taken_apart(recording.operations, recording.result, numbers)
     recording.result = result
     operations = alive(shared(operations, recording), recording.result)
-    return blocks(operations, recording.result)
+    return blocks(decisions_first(operations), recording.result)
 
 
 def taken_apart(operations: list[Operation], result: Any, numbers: Any) -> tuple[list[Operation], Any]:
@@ -106,10 +106,31 @@ def alive(operations: list[Operation], result: Any) -> list[Operation]:
     used = {v.number for v in values_in(result)}
     kept = []
     for operation in reversed(operations):
-        if operation.effect or any(v.number in used for v in operation.made()):
+        if operation.effect or operation.decides or any(v.number in used for v in operation.made()):
             used.update(v.number for v in operation.used())
             kept.append(operation)
     return kept[::-1]
+
+
+def decisions_first(operations: list[Operation]) -> list[Operation]:
+    """Moves operations that may refuse, and all that they need, before every effect."""
+    makers = {v.number: o for o in operations for v in o.made()}
+    first: dict[int, Operation] = {}
+    pending = [o for o in operations if o.decides]
+    while pending:
+        operation = pending.pop()
+        if operation.effect:
+            raise GiveUp(f"{operation.name} decides by values that the step has changed")
+        first[id(operation)] = operation
+        pending += [makers[v.number] for v in operation.used() if id(makers[v.number]) not in first]
+    if not first:
+        return operations
+    read = {v.memory for o in first.values() for v in (*o.used(), *o.made())}
+    last = max(i for i, o in enumerate(operations) if o.decides)
+    for o in operations[:last]:
+        if o.effect and o.name not in ("accumulate", "touch") and any(v.memory in read for v in o.used()):
+            raise GiveUp(f"a value is changed by {o.name} before the library decides by it")
+    return [*(o for o in operations if id(o) in first), *(o for o in operations if id(o) not in first)]
 
 
 class Program:
@@ -122,6 +143,8 @@ class Program:
         self.lines: list[str] = []
         self.places: list[Operation | None] = []
         self.fused: list[str] = []
+        self.first_effect = 0
+        """The first line that does more than compute; without decisions before it, 0."""
         self.write()
 
     def write(self) -> None:
@@ -136,6 +159,8 @@ class Program:
             dead = [f"t{v.number}" for v in ends.get(i, ()) if v.shape and math.prod(v.shape) >= 256]
             if dead and i + 1 < len(self.operations):
                 self.add(f"del {', '.join(dead)}", operation)
+            if operation.decides:
+                self.first_effect = len(self.lines)
         self.add(f"return {self.expression(self.recording.result)}", None)
 
     def add(self, line: str, operation: Any) -> None:

@@ -6,8 +6,8 @@ import pytest
 import retrograd as rg
 from benchmarks.libraries import retrograd as library
 from benchmarks.libraries import retrograd_compiled as compiled
-from benchmarks.workloads import WORKLOADS
 from benchmarks.worker import build
+from benchmarks.workloads import WORKLOADS
 
 STEPS = 5
 

@@ -1,0 +1,56 @@
+"""A training step, plain and compiled, and everything that it leaves behind, to be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import retrograd as rg
+
+__all__ = ["compared", "same", "state"]
+
+
+def array(tensor: Any) -> Any:
+    """A Tensor's values on the host."""
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def state(model: Any, optimizer: Any) -> dict[str, Any]:
+    """Parameters, buffers, gradients, the optimizer's state, and the place in the random stream."""
+    found = {name: array(value) for name, value in model.state_dict().items()}
+    found |= {f"{name}.grad": array(p.grad) for name, p in model.named_parameters() if p.grad is not None}
+    for number, values in optimizer.state_dict()["state"].items():
+        found |= {f"{number}.{name}": array(v) for name, v in values.items() if isinstance(v, rg.Tensor)}
+    found["stream"] = array(rg.get_rng_state())
+    return found
+
+
+def same(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """AssertionError unless all is equal, bit for bit."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
+def compared(make: Callable[[], tuple[Any, Any, Callable[..., Any]]], batches: list[tuple[Any, ...]]) -> Any:
+    """Trains twice from one seed, as it is and compiled, over the same batches; returns the compiled step.
+
+    `make()` gives a model, an optimizer and a step that takes a batch and returns a Tensor.
+    """
+    rg.manual_seed(0)
+    model, optimizer, step = make()
+    history = []
+    rg.manual_seed(1)
+    for batch in batches:
+        loss = array(step(*batch))
+        history.append((loss, state(model, optimizer)))
+    rg.manual_seed(0)
+    model, optimizer, step = make()
+    compiled = rg.compile(step, fullgraph=True)
+    rg.manual_seed(1)
+    for batch, (loss, expected) in zip(batches, history, strict=True):
+        np.testing.assert_array_equal(array(compiled(*batch)), loss)
+        same(expected, state(model, optimizer))
+    return compiled
