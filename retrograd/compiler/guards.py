@@ -236,6 +236,11 @@ def argument_guards(leaves: list[Any]) -> Iterator[Guard]:
         yield Guard(f"x{i}._array.dtype", {}, f"the dtype of {subject}", array.dtype, equal=True)
         yield Guard(f"x{i}._array.strides", {}, f"the layout of {subject}", tuple(array.strides), equal=True)
         yield Guard(f"x{i}._node.__class__", {}, f"whether {subject} requires a gradient", leaf._node.__class__)
-        first = next(j for j, other in enumerate(leaves) if other is leaf)
-        if first != i:
-            yield Guard(f"x{i} is x{first}", {}, f"{subject} being argument {first}", True)
+    tensors = [(i, leaf) for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    if len(tensors) > 1:
+        same = [next(j for j, other in tensors if other is leaf) for _, leaf in tensors]
+        for (i, _), first in zip(tensors, same):
+            if first != i:
+                yield Guard(f"x{i} is x{first}", {}, f"argument {i} being argument {first}", True)
+        distinct = f"len({{{', '.join(f'id(x{i})' for i, _ in tensors)}}})"
+        yield Guard(distinct, {}, "which arguments are the same Tensor", len(set(same)))
