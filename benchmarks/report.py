@@ -63,7 +63,7 @@ def markdown(results: Results, picture: str | None = None) -> str:
         for row in results["workloads"].values():
             parts += [f"### {row['title']}", "", *_markdown_table(*workload_table(results, row)), ""]
     if results["growth"]:
-        parts += ["## Growth, µs per step", ""]
+        parts += ["## Growth, µs per step", "", GROWTH_NOTE, ""]
         for curve in results["growth"].values():
             parts += [f"### {curve['title']}", "", *_markdown_table(*growth_table(results, curve)), ""]
     if results["operations"]:
@@ -84,10 +84,12 @@ def terminal(results: Results) -> str:
     return "\n".join(parts)
 
 
+GROWTH_NOTE = "Medians of half as many rounds as the training steps have."
 OPERATIONS_NOTE = (
-    "One call on tensors that require gradients; forward+backward includes starting a whole backward pass for that "
-    "one operation, which a longer graph pays only once (the scalar chain shows the cost per operation within a "
-    "graph). JAX calls a compiled function; NumPy records nothing and its derivatives are written by hand."
+    "Medians of half as many rounds. One call on tensors that require gradients; forward+backward includes starting a "
+    "whole backward pass for that one operation, which a longer graph pays only once (the scalar chain shows the cost "
+    "per operation within a graph). JAX calls a compiled function; NumPy records nothing and its derivatives are "
+    "written by hand."
 )
 
 
@@ -172,11 +174,14 @@ def _machine_lines(results: Results) -> list[str]:
 
 def _how_workloads_were_timed(results: Results) -> str:
     settings = results["settings"]
+    memory = ""
+    if any("memory" in row for row in results["workloads"].values()):
+        memory = "Memory is what a workload adds to a fresh process after the import and one small step "
+        memory += f"({settings['memory']}). "
     return (
         f"Medians of {settings['rounds']} rounds; in each round every library ran in turn, in a process of its own, "
         f"for at least {settings['seconds']:g} s. Ratios are taken round by round: below 1 is faster. "
-        f"Memory is what a workload adds to a fresh process after the import and one small step "
-        f"({settings['memory']}). `{settings['command']}`"
+        f"{memory}`{settings['command']}`"
     )
 
 

@@ -5,7 +5,8 @@
 
 Each library runs in a process of its own, kept for the whole run and held to --threads threads; rounds go through the
 libraries in turn, A B C A B C, so that a drift of the machine hits all alike. Python's garbage collector stays on.
-Peak memory is taken in a fresh process for every library and workload.
+Peak memory is taken in a fresh process for every library and workload, with the first number of threads alone; growth
+curves and single operations take half of the rounds.
 """
 
 import argparse
@@ -145,22 +146,26 @@ def run(options: argparse.Namespace, threads: int) -> Json:
         "operations": {},
     }
 
-    def timed(name: str, title: str, seconds: float) -> Json:
+    def timed(name: str, title: str, seconds: float, rounds: int = options.rounds) -> Json:
         print(title, file=sys.stderr)
-        return measure(workers, name, title, options.rounds, seconds / options.shorter)
+        return measure(workers, name, title, rounds, seconds / options.shorter)
 
+    fewer = max(1, options.rounds // 2)
     try:
         for name in options.workloads:
             if name == OPERATIONS_WORKLOAD:
                 rows = [f"{key} {way}" for key in OPERATIONS for way in ("forward", "forward+backward")]
-                results["operations"] = {row: timed(row, row, OPERATION_SECONDS) for row in rows}
+                results["operations"] = {row: timed(row, row, OPERATION_SECONDS, fewer) for row in rows}
             elif name == GROWTH_WORKLOAD:
                 for key, curve in GROWTH.items():
-                    points = {n: timed(w.name, f"{curve.title}: {n}", GROWTH_SECONDS) for n, w in curve.points.items()}
+                    points = {
+                        n: timed(point.name, f"{curve.title}: {n}", GROWTH_SECONDS, fewer)
+                        for n, point in curve.points.items()
+                    }
                     results["growth"][key] = {"title": curve.title, "points": points}
             else:
                 row = timed(name, WORKLOADS[name].title, WORKLOAD_SECONDS)
-                if options.memory:
+                if options.memory and threads == options.threads[0]:
                     row["memory"] = measure_memory(list(row["seconds"]), threads, name)
                 results["workloads"][name] = row
     finally:
@@ -259,9 +264,10 @@ def main(arguments: list[str] | None = None) -> int:
         write(results, options.out)
         print(report.terminal(results))
         everything.append(results)
-    table = summary.markdown(everything)
-    (options.out / "summary.md").write_text(table, encoding="utf-8")
-    print(table)
+    if results["workloads"]:
+        table = summary.markdown(everything)
+        (options.out / "summary.md").write_text(table, encoding="utf-8")
+        print(table)
     failed = [line for results in everything for line in failures(results)]
     for line in failed:
         print(line, file=sys.stderr)

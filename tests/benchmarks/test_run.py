@@ -31,6 +31,30 @@ def test_rounds_go_through_the_libraries_in_turn():
     assert row == {"title": "a title", "seconds": {name: [3.0, 1.0, 2.0] for name in "ABC"}, "absent": {}}
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_growth_and_operations_take_half_of_the_rounds_and_memory_is_taken_with_the_first_threads(threads, monkeypatch):
+    taken: list[tuple[str, int]] = []
+    remembered: list[str] = []
+
+    def measure(workers: list, name: str, title: str, rounds: int, seconds: float) -> dict:
+        taken.append((name, rounds))
+        return {"title": title, "seconds": {"retrograd": [1.0] * rounds}, "absent": {}}
+
+    def measure_memory(names: list[str], threads: int, workload: str) -> dict:
+        remembered.append(workload)
+        return {}
+
+    monkeypatch.setattr(run, "start", lambda names, threads: ([], {}))
+    monkeypatch.setattr(run, "measure", measure)
+    monkeypatch.setattr(run, "measure_memory", measure_memory)
+    options = run.parse(["--workloads", "circle,growth,operations", "--rounds", "4"])
+    options.threads = [1, 2]
+    run.run(options, threads)
+    assert dict(taken)["circle"] == 4
+    assert {rounds for name, rounds in taken if name != "circle"} == {2}
+    assert remembered == (["circle"] if threads == 1 else [])
+
+
 def test_a_library_that_fails_or_has_nothing_to_measure_is_absent_and_not_asked_again():
     order: list[str] = []
     libraries = [
@@ -68,7 +92,10 @@ def test_an_error_in_the_results_names_files_but_no_folders():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--against", "caffe"], "--against: unknown 'caffe'; choose from compiled, torch, jax, autograd, mygrad, numpy"),
+        (
+            ["--against", "caffe"],
+            "--against: unknown 'caffe'; choose from compiled, torch, jax, autograd, mygrad, numpy",
+        ),
         (
             ["--workloads", "resnet"],
             "--workloads: unknown 'resnet'; choose from chain, circle, mlp, autoencoder, ",
