@@ -50,7 +50,7 @@ format: $(VENV)/.with-dev ## put the code into the house's format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.with-demo $(VENV)/.with-parity ## measure against PyTorch, JAX, autograd, MyGrad and bare NumPy
-	$(BIN)/python benchmarks/run.py --against torch,jax,autograd,mygrad,numpy --threads 1,2 $(ARGS)
+	$(BIN)/python benchmarks/run.py --threads 1,2 --rounds 4 $(ARGS)
 
 clean: ## remove the virtual environment and what tools have cached
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,6 +1,6 @@
 """Time retrograd beside other libraries and write tables, plots and JSON.
 
-    python benchmarks/run.py --against torch,jax,autograd,mygrad,numpy --threads 1,2
+    python benchmarks/run.py --threads 1,2 --rounds 4
     python benchmarks/run.py --against torch --workloads circle,mlp --quick
 
 Each library runs in a process of its own, kept for the whole run and held to --threads threads; rounds go through the

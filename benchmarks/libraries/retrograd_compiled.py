@@ -1,7 +1,7 @@
 """retrograd with every step compiled: `rg.compile(step)`."""
 
 import retrograd as rg
-from benchmarks.libraries import retrograd
+from benchmarks.libraries import NotApplicable, retrograd
 from benchmarks.libraries.pytorch_style import Step
 from benchmarks.libraries.retrograd import configure, version
 from benchmarks.workloads import Chain, Network, Operation, Program
@@ -25,7 +25,9 @@ def program(workload: Program) -> Step:
 
 
 def operation(row: Operation, backward: bool) -> Step:
-    """Return one call of the operation."""
+    """Return one call of the operation with its backward pass."""
+    if not backward:
+        raise NotApplicable("its graph is still to be used, so there is no whole step to compile")
     return compiled(retrograd.operation(row, backward))
 
 
