@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from retrograd.autograd.modes import set_grad_enabled, state
+from retrograd.autograd.rows import Rows, Waiting
 from retrograd.autograd.tensor import Tensor, clock, make, namespace
 from retrograd.backends import backend_of_array
 
@@ -106,6 +107,8 @@ class AccumulateGrad(Node):
             if isinstance(g, Tensor):
                 ops = namespace_of_tensors()
                 leaf._grad = ops.copy(g) if old is None else ops.add(old, g)
+            elif old is None and g.__class__ is Rows:
+                leaf._grad = Waiting.of(g)
             elif old is None:
                 leaf._grad = make(g if owned else backend_of_array[g.__class__].copy(g))
             elif old._node is None and (

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from retrograd.autograd.rows import Waiting
 from retrograd.autograd.tensor import Tensor, make, namespace
 from retrograd.optim.optimizer import Closure, Optimizer, backend_is_host, beside, number, stamp
 
@@ -73,11 +74,26 @@ class ElementwiseOptimizer(Optimizer):
                     if pack.small:
                         pack.update(self, group, names, first, end, step)
                     else:
-                        (param,) = params
-                        buffers = [self.state[param][name].array for name in names]
-                        self.update_all(group, namespace(param), step, param.array, param._grad.array, *buffers)
+                        self._update_alone(group, names, step, params[0])
                     stamp(params, who)
         return loss
+
+    def _update_alone(self, group: dict[str, Any], names: tuple[str, ...], step: Any, param: Tensor) -> None:
+        """One step of a parameter that is not packed."""
+        xp, value = namespace(param), param.array
+        rows = Waiting.rows(param._grad) if self.leaves_rows(group) else None
+        if rows is None:
+            buffers = [self.state[param][name].array for name in names]
+            self.update_all(group, xp, step, value, param._grad.array, *buffers)
+            return
+        indices, gradients = rows.each_once()
+        changed = value[indices]
+        self.update_all(group, xp, step, changed, gradients)
+        value[indices] = changed
+
+    def leaves_rows(self, group: dict[str, Any]) -> bool:
+        """Whether an element whose gradient is 0 stays as it is, and has no state."""
+        return False
 
     def update_all(self, group: dict[str, Any], xp: Any, step: Any, *arrays: Any) -> None:
         """`update`, on the host in pieces that stay in the cache."""

@@ -62,6 +62,9 @@ class SGD(ElementwiseOptimizer):
     def buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] else ()
 
+    def leaves_rows(self, group: dict[str, Any]) -> bool:
+        return not group["momentum"] and not number(group["weight_decay"])
+
     def update(self, group: dict[str, Any], xp: Any, step: int, value: Any, grad: Any, *buffers: Any) -> None:
         xp.sgd_step(
             value,
