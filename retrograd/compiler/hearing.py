@@ -35,6 +35,12 @@ __all__ = ["Hearing"]
 
 WRITING = frozenset({"setitem", "add_into"})
 """Functions of a backend that write into their first argument."""
+REFUSED = {
+    "to_host": "the step reads a value on the host",
+    "nonzero": "the shape of a result depends on values",
+    "unique": "the shape of a result depends on values",
+}
+"""Functions of a backend that cannot be replayed."""
 Original = Callable[..., Any]
 Key = int | tuple[int, int]
 """Of what a cotangent belongs to: a node's number, and which of its outputs where there are several."""
@@ -162,8 +168,8 @@ class Hearing:
     def function(self, original: Original, args: Any, kwargs: Any) -> Any:
         """The library calls a function of the backend itself."""
         name = getattr(original, "__name__", "function")
-        if name == "to_host":
-            self.give_up("the step reads a value on the host")
+        if name in REFUSED:
+            self.give_up(REFUSED[name])
             return original(*args, **kwargs)
         if name == "in_ranges":  # a kernel, to be run by several threads: a program decides for itself
             return args[0](*args[1:])
@@ -198,13 +204,15 @@ class Hearing:
 
     def finished(self, operation: Operation, result: Any, given: Any = ()) -> None:
         operation.outs = self.recorder.outs(result, [id(a) for a in given])
+        if isinstance(result, Tensor) or (isinstance(result, tuple) and any(isinstance(r, Tensor) for r in result)):
+            operation.function = unwrapped(operation.function)
         self.recorder.emit(operation)
 
     def effect(self, function: Any, original: Original, args: Any, kwargs: Any) -> Any:
         """A function that is replayed as it is."""
         if self.deaf:
             return original(*args, **kwargs)
-        if any(callable(a) and not isinstance(a, (Tensor, Module)) for a in (*args[1:], *kwargs.values())):
+        if any(callable(a) and not isinstance(a, (Tensor, Module, type)) for a in (*args[1:], *kwargs.values())):
             self.give_up(f"{function.__qualname__} is given a function")
             return original(*args, **kwargs)
         operation = self.noting(self.bound, function, function.__name__, args, kwargs)
@@ -590,6 +598,17 @@ def add_to_grad(leaf: Tensor, g: Any, owned: bool = False) -> None:
 
 def copy_of(array: Any) -> Any:
     return array.copy()
+
+
+def unwrapped(function: Any) -> Any:
+    """The function, which gives arrays instead of Tensors."""
+
+    @functools.wraps(function)
+    def giving(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return result._array if isinstance(result, Tensor) else tuple([getattr(r, "_array", r) for r in result])
+
+    return giving
 
 
 def set_grad_enabled_around(function: Any, enabled: bool) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["Argument", "Array", "Deviation", "GiveUp", "Made", "Operation", "Recording", "Value", "values_in"]
+__all__ = ["Argument", "Array", "Built", "Deviation", "GiveUp", "Made", "Operation", "Recording", "Value", "values_in"]
 
 
 class Deviation(Exception):
@@ -50,6 +50,13 @@ class Made(NamedTuple):
     value: Value
     spent: str | None = None
     """The name of the node that computed it, when its graph has been used up."""
+
+
+class Built(NamedTuple):
+    """An object made anew around values, by its class."""
+
+    kind: Any
+    args: tuple[Any, ...]
 
 
 class Array(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 from retrograd.autograd.tensor import make
 from retrograd.backends import threads
 from retrograd.compiler.blocks import Block, blocks
-from retrograd.compiler.operations import Argument, Array, GiveUp, Made, Operation, Recording, Value, values_in
+from retrograd.compiler.operations import Argument, Array, Built, GiveUp, Made, Operation, Recording, Value, values_in
 from retrograd.compiler.results import spent
 from retrograd.compiler.unfold import keep, unfolded
 
@@ -269,6 +269,8 @@ class Program:
             return f"x{nest.place}"
         if isinstance(nest, Array):
             return f"{self.expression(nest.tensor)}{'._grad' if nest.gradient else ''}"
+        if isinstance(nest, Built):
+            return f"{self.name(nest.kind, nest.kind.__name__)}({', '.join(map(self.expression, nest.args))})"
         if isinstance(nest, Made):
             if nest.spent is not None:
                 return f"{self.name(spent, 'spent')}(t{nest.value.number}, {nest.spent!r})"

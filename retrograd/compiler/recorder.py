@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.autograd.ops.indexing import Places
+from retrograd.autograd.taps import subclasses
 from retrograd.autograd.tensor import Tensor
 from retrograd.backends import Device, backend_of_array
-from retrograd.compiler.operations import Argument, Array, GiveUp, Made, Operation, Value
+from retrograd.compiler.operations import Argument, Array, Built, GiveUp, Made, Operation, Value
 
 __all__ = ["Recorder", "existing_tensors", "is_array"]
 
@@ -141,6 +143,11 @@ class Recorder:
             if value is None:
                 raise GiveUp(f"{what} takes an array that comes from outside the recorded operations")
             return value
+        if isinstance(nest, Places):
+            if what == "pick" and any(is_array(part) and part.dtype.kind == "b" for part in nest.parts):
+                raise GiveUp("the shape of what a mask picks depends on values")
+            parts = self.bind(nest.parts, what)
+            return nest if parts is nest.parts else Built(Places, (parts,))
         if isinstance(nest, slice):
             return slice(*(self.bind(part, what) for part in (nest.start, nest.stop, nest.step)))
         if isinstance(nest, (tuple, list)):
@@ -238,4 +245,5 @@ def rebuilt(nest: Any, parts: list[Any]) -> Any:
 
 def existing_tensors() -> dict[int, Tensor]:
     """All Tensors that there are, by their identity."""
-    return {id(thing): thing for thing in gc.get_objects() if issubclass(type(thing), Tensor)}
+    kinds = {Tensor, *subclasses(Tensor)}
+    return {id(thing): thing for thing in gc.get_objects() if type(thing) in kinds}

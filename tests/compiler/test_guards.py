@@ -269,20 +269,22 @@ def test_a_closure_for_an_optimizer_is_a_reason():
 
 def test_too_many_programs_are_a_reason():
     shift = rg.compile(lambda x, n: x + n)
+    for n in range(8):
+        assert shift(rg.zeros(1), n).item() == n
     with pytest.warns(UserWarning, match="argument 1 has changed again"):
-        for n in range(12):
-            assert shift(rg.zeros(1), n).item() == n
+        assert shift(rg.zeros(1), 8).item() == 8
 
 
 def test_a_step_that_cannot_be_compiled_still_computes():
+    first = rg.compile(lambda x: x * float(x.sum()))
     with pytest.warns(UserWarning, match="runs as it is"):
-        first = rg.compile(lambda x: x * float(x.sum()))
-        assert first(rg.ones(2)).tolist() == [2.0, 2.0]
+        found = first(rg.ones(2))
+    assert found.tolist() == [2.0, 2.0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # said once
         assert first(rg.full((2,), 3.0)).tolist() == [18.0, 18.0]
     with pytest.raises(RuntimeError, match="nothing is compiled"):
-        first.source  # noqa: B018
+        _ = first.source
 
 
 def test_fullgraph_raises_the_reason():
