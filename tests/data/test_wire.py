@@ -118,14 +118,18 @@ def test_no_batch_is_overwritten_and_no_handle_or_file_is_left(keep):
 
 @sharing
 def test_batches_outlive_their_worker_even_if_it_is_killed():
+    received = multiprocessing.get_context("fork").Event()
+
     class Deadly(Constant):
         def __getitem__(self, index):
             if index == 2:
+                received.wait(60)
                 os._exit(1)
             return super().__getitem__(index)
 
     batches = iter(DataLoader(Deadly(), batch_size=None, num_workers=1, multiprocessing_context="fork"))
     kept = [next(batches), next(batches)]
+    received.set()
     with raises_clearly(RuntimeError, "exit code 1"):
         next(batches)
     assert [int(batch[-1]) for batch in kept] == [0, 1]
