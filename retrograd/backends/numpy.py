@@ -37,6 +37,7 @@ from retrograd.backends.threads import in_ranges as in_ranges
 from retrograd.backends.threads import share as share
 
 keep_large_blocks()
+np.setbufsize(1024)  # elements; rows shorter than the buffer, which by default has 8192, are copied to be broadcast
 
 name = "cpu"
 array_types: tuple[type, ...] = (np.ndarray, *dict.fromkeys(np.sctypeDict.values()))

@@ -12,6 +12,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from retrograd.autograd.ops.normalization_kernels import (
+    channel_gradients,
+    normalized_by_channels,
+    normalized_by_rows,
+    row_gradients,
+)
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
 
@@ -96,6 +102,17 @@ def normalize(
     `subtract_mean=False` takes 0 for μ. `observe` gets the mean and the biased variance, for running statistics.
     """
     values = wide(xp, xp.reshape(x, layout))
+    form = form_of(layout, axes)
+    if form is not None:
+        gamma, beta = (None if p is None else xp.reshape(wide(xp, p), shape=(-1,)) for p in (weight, bias))
+        if form == "rows":
+            out, mean, spread = normalized_by_rows(xp, values, gamma, beta, eps, subtract_mean)
+        else:
+            values = xp.reshape(values, shape=(*layout[:2], -1))
+            out, mean, spread = normalized_by_channels(xp, values, gamma, beta, eps)
+        if observe is not None:
+            observe(mean, spread)
+        return xp.astype(xp.reshape(out, x.shape), x.dtype), mean, 1 / xp.sqrt(spread + eps)
     mean, out = centred(xp, values, axes) if subtract_mean else (None, values)
     spread = variance(xp, out, axes)
     if observe is not None:
@@ -135,6 +152,15 @@ def _(
         if mean is not None:
             mean, d = centred(xp, x, axes)
         rstd = 1 / xp.sqrt(variance(xp, d, axes) + eps)
+    elif (form := form_of(layout, axes)) is not None:
+        gamma = None if weight is None else xp.reshape(wide(xp, weight), shape=(-1,))
+        if form == "rows":
+            dx, dweight, dbias = row_gradients(xp, g, x, gamma, mean, rstd)
+        else:
+            x, g = (xp.reshape(part, shape=(*layout[:2], -1)) for part in (x, g))
+            dx, dweight, dbias = channel_gradients(xp, g, x, gamma, mean, rstd)
+        flat = (math.prod(affine),) if weight is None else weight.shape
+        return xp.reshape(dx, shape=x_shape), xp.reshape(dweight, shape=flat), xp.reshape(dbias, shape=flat)
     elif mean is not None:
         d = x - mean
     lead = len(layout) - len(affine)
@@ -158,6 +184,13 @@ def _(
         flat = (math.prod(affine),) if weight is None else weight.shape
         dbias = xp.reshape(total(xp, sum_g, batch), shape=flat)
     return dx, dweight, dbias
+
+
+def form_of(layout: tuple[int, ...], axes: Axes) -> str | None:
+    """Which kernels of `normalization_kernels` compute it: those of "channels" or "rows", or none."""
+    if axes in ((0,), (0, 2)):
+        return "channels"
+    return "rows" if axes == (1,) and len(layout) == 2 else None
 
 
 def weighted(xp: Any, x: Any, gamma: Any, axes: Axes) -> Any:

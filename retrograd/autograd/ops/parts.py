@@ -8,23 +8,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["by_rows"]
+__all__ = ["SIMPLE", "by_rows"]
 
 GRAIN = 2**16
-"""Elements that are worth a thread of their own, in a kernel of a dozen passes."""
+"""Elements that are worth a thread of their own where each costs nanoseconds, as in products and exponentials.
+
+With simple arithmetic it takes SIMPLE elements: threads wait for each other between short calls of NumPy.
+"""
+SIMPLE = 2**19
 
 
-def by_rows(xp: Any, kernel: Callable[..., None], *arrays: Any, products: bool = False) -> None:
-    """kernel(*arrays), by ranges of their first axis; `products` says that it calls matmul."""
+def by_rows(xp: Any, kernel: Callable[..., None], *arrays: Any, grain: int = GRAIN, products: bool = False) -> None:
+    """kernel(*arrays), by ranges of their first axis, of which the first array has `grain` elements at least.
+
+    `products` says that the kernel calls matmul.
+    """
     rows, size = len(arrays[0]), arrays[0].size
-    if size < 2 * GRAIN:
+    if size < 2 * grain and size <= most_elements(xp):
         kernel(*arrays)
         return
-    most = max(1, rows * (xp.scratch_bytes // 16) // size)  # a float32 part takes a quarter of the scratch memory
+    most = max(1, rows * most_elements(xp) // size)
 
     def task(start: int, stop: int) -> None:
         for first in range(start, stop, most):
             part = slice(first, min(first + most, stop))
             kernel(*[x[part] for x in arrays])
 
-    xp.share(task, rows, max(1, rows * GRAIN // size), products=products)
+    xp.share(task, rows, max(1, rows * grain // size), products=products)
+
+
+def most_elements(xp: Any) -> int:
+    """Elements of a part: in float32 they take a quarter of the scratch memory."""
+    most: int = xp.scratch_bytes // 16
+    return most
