@@ -38,7 +38,8 @@ class Block:
         whole = [v for v in self.inputs if v.shape == shape and not v.uniform]
         lines = [f"def {name}({', '.join(f't{v.number}' for v in self.inputs)}):"]
         lines += [f"    t{v.number} = t{v.number}.reshape(-1)" for v in whole]
-        lines += [f"    t{v.number} = t{v.number}[{(0,) * len(v.shape or ())}]" for v in self.inputs if v.uniform]
+        single = [v for v in self.inputs if v.shape and v not in whole]
+        lines += [f"    t{v.number} = t{v.number}[{(0,) * len(v.shape or ())}]" for v in single]
         outputs = {v.number for v in self.outputs}
         for v in self.outputs:
             lines.append(f"    t{v.number} = empty({shape}, {program.name(v.dtype, str(v.dtype))})")
@@ -149,7 +150,7 @@ def fusible(operation: Operation) -> bool:
     if not (isinstance(operation.function, np.ufunc) or operation.function in (keep, np.where)):
         return False
     for v in operation.used():
-        if v.shape != out.shape and v.shape != ():
+        if v.shape != out.shape and (v.shape is None or math.prod(v.shape) != 1):
             return False
         if v.shape == out.shape and not (v.uniform or v.dense):
             return False

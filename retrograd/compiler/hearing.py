@@ -305,7 +305,7 @@ class Hearing:
             elif is_array(operand):
                 self.noting(self.recorder.bind, operand, args[0].name)
             elif is_array(array):  # a number, made an array
-                self.noting(self.finished, Operation(array.copy, "constant", ()), array)
+                self.noting(self.finished, Operation(array.copy, "number", ()), array)
         return result
 
     def converted(self, before: Any, after: Any) -> None:
@@ -317,7 +317,7 @@ class Hearing:
             operation = self.bound(function, "astype", (before,), {"dtype": after.dtype})
             operation.xp = xp
         else:
-            operation = Operation(after.copy, "constant", ())
+            operation = Operation(after.copy, "number", ())
         self.finished(operation, after)
 
     @heard
@@ -359,7 +359,8 @@ class Hearing:
         if value is None:
             if g.size != 1 or float(g.reshape(()) if g.ndim else g) != 1.0:
                 raise GiveUp("backward starts from a gradient made outside the recorded operations")
-            self.finished(Operation(g.copy, "one", ()), g)
+            one = isinstance(g, np.generic)  # which nobody can change
+            self.finished(Operation(None, "constant", (g,)) if one else Operation(g.copy, "one", ()), g)
             value = self.recorder.by_id[id(g)]
         return value
 

@@ -17,7 +17,7 @@ from retrograd.backends import threads
 from retrograd.compiler.blocks import Block, blocks
 from retrograd.compiler.operations import Argument, Array, Built, GiveUp, Made, Operation, Recording, Value, values_in
 from retrograd.compiler.results import spent
-from retrograd.compiler.unfold import keep, unfolded
+from retrograd.compiler.unfold import keep, transposed, unfolded
 
 __all__ = ["Program", "lower"]
 
@@ -39,7 +39,7 @@ def lower(recording: Recording) -> list[Operation]:
     numbers = itertools.count(1 + max((v.number for o in recording.operations for v in o.made()), default=0))
     operations, result = taken_apart(recording.operations, recording.result, numbers)
     recording.result = result
-    operations = alive(shared(operations, recording), recording.result)
+    operations = alive(shared(not_spread(operations), recording), recording.result)
     return blocks(decisions_first(operations), recording.result)
 
 
@@ -76,6 +76,17 @@ def replaced(nest: Any, instead: dict[int, Value]) -> Any:
         return {key: replaced(part, instead) for key, part in nest.items()}
     parts = [replaced(part, instead) for part in nest]
     return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
+
+
+def not_spread(operations: list[Operation]) -> list[Operation]:
+    """A number that is spread over a shape, to be combined with an array of that shape, does as a number."""
+    single = {o.outs.number: o.args[0] for o in operations if o.name == "broadcast_to" and o.outs.uniform}
+    for o in operations:
+        if isinstance(o.function, np.ufunc) and not o.kwargs:
+            values = [a for a in o.args if isinstance(a, Value)]
+            if any(a.number not in single and a.shape == o.outs.shape for a in values):
+                o.args = tuple(single.get(a.number, a) if isinstance(a, Value) else a for a in o.args)
+    return operations
 
 
 def shared(operations: list[Operation], recording: Recording) -> list[Operation]:
@@ -219,6 +230,10 @@ class Program:
             given = f"{self.expression(leaf)}, {self.expression(value)}{owned}"
             return f"{self.name(operation.function, 'add_to_grad')}({given})"
         out = operation.outs
+        if operation.name == "constant":
+            return f"t{out.number} = {self.expression(operation.args[0])}"
+        if operation.function is transposed:
+            return f"t{out.number} = {self.expression(operation.args[0])}.T"
         if by_operator(operation):
             a, b = map(self.expression, operation.args)
             return f"t{out.number} = {a} {SYMBOLS[operation.name]} {b}"

@@ -1,13 +1,14 @@
 """Taking rules and forwards apart: `g * (1 - out * out)` as the three NumPy functions that it calls.
 
-A rule is called once with symbols in the places of arrays. Symbols know shape and dtype, and note every elementwise
-function that is called on them. A rule that asks for anything else, a sum or a value, stays one call.
+A rule is called once with symbols in the places of arrays. Symbols know shape and dtype, and note every function that
+is called on them. A rule that asks for one that is not known here, or for a value, stays one call.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,11 +17,11 @@ import numpy as np
 
 from retrograd.compiler.operations import Operation, Value
 
-__all__ = ["keep", "unfolded"]
+__all__ = ["keep", "transposed", "unfolded"]
 
 
 class Untraceable(Exception):
-    """A rule asks for more than elementwise functions."""
+    """A rule asks for more than symbols know."""
 
 
 def keep(x: Any, condition: Any, out: Any = None) -> Any:
@@ -30,6 +31,11 @@ def keep(x: Any, condition: Any, out: Any = None) -> Any:
         return np.multiply(x.view(bits), condition).view(x.dtype)
     np.multiply(x.view(bits), condition, out.view(bits))
     return out
+
+
+def transposed(x: Any) -> Any:
+    """An array's axes in reverse."""
+    return x.T
 
 
 BITS = {"e": np.dtype(np.int16), "f": np.dtype(np.int32), "d": np.dtype(np.int64)}
@@ -54,6 +60,14 @@ class Symbol:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def T(self) -> Symbol:
+        return self.trace.view(transposed, self)
 
     def __bool__(self) -> bool:
         raise Untraceable
@@ -98,6 +112,24 @@ class Trace:
     def symbol(self, value: Value) -> Symbol:
         return Symbol(self, value, np.ones((1,) * len(value.shape or ()), value.dtype)[()])
 
+    def view(self, function: Any, x: Symbol, **static: Any) -> Symbol:
+        """Notes a call that shows the same memory another way."""
+        shape = function(np.broadcast_to(np.zeros((), np.bool_), x.shape), **static).shape
+        return self.noted(function, (x,), static, shape, like=x.value)
+
+    def noted(
+        self, function: Any, args: tuple[Symbol, ...], static: dict[str, Any], shape: Any, like: Value | None = None
+    ) -> Symbol:
+        """Notes a call whose result has this shape and the dtype of its arguments."""
+        if any(a.dtype != args[0].dtype for a in args) or args[0].dtype.kind != "f":
+            raise Untraceable
+        number = next(self.numbers)
+        own, dense = like is None, function is not transposed and (like is None or like.dense)
+        value = Value(number, tuple(shape), args[0].dtype, -number if like is None else like.memory, dense, owned=own)
+        given = tuple(a.value for a in args)
+        self.operations.append(Operation(function, function.__name__, given, static, value))
+        return self.symbol(value)
+
     def call(self, function: Any, *args: Any, **static: Any) -> Symbol:
         """Notes an elementwise call."""
         symbols = [a for a in args if isinstance(a, Symbol)]
@@ -125,6 +157,49 @@ class Names:
             return functools.partial(self.trace.call, function)
         raise Untraceable
 
+    def add_into(self, out: Symbol, x: Any) -> None:
+        """In a program of values the sum is a new one."""
+        total = self.trace.call(np.add, out, x)
+        if not any(out.value is o.outs for o in self.trace.operations) or total.shape != out.shape:
+            raise Untraceable
+        out.value = total.value
+
+    def matmul(self, x: Symbol, y: Symbol) -> Symbol:
+        if x.ndim < 2 or y.ndim < 2:
+            raise Untraceable
+        shape = (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
+        return self.trace.noted(self.xp.matmul, (x, y), {}, shape)
+
+    def sum(self, x: Symbol, *, axis: Any = None, keepdims: bool = False) -> Symbol:
+        return self.folded(self.xp.sum, x, axis, keepdims)
+
+    def mean(self, x: Symbol, *, axis: Any = None, keepdims: bool = False) -> Symbol:
+        return self.folded(self.xp.mean, x, axis, keepdims)
+
+    def folded(self, function: Any, x: Symbol, axis: Any, keepdims: bool) -> Symbol:
+        """A reduction."""
+        axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        gone = {a % x.ndim for a in axes} if x.ndim else set()
+        shape = [1 if i in gone else n for i, n in enumerate(x.shape) if keepdims or i not in gone]
+        return self.trace.noted(function, (x,), {"axis": axis, "keepdims": keepdims}, shape)
+
+    def reshape(self, x: Symbol, shape: tuple[int, ...]) -> Symbol:
+        if -1 in shape:
+            raise Untraceable
+        return x if shape == x.shape else self.trace.noted(self.xp.reshape, (x,), {"shape": shape}, shape, x.value)
+
+    def broadcast_to(self, x: Symbol, shape: tuple[int, ...]) -> Symbol:
+        if shape == x.shape:
+            return x
+        spread = self.trace.view(self.xp.broadcast_to, x, shape=shape)
+        spread.value.dense, spread.value.uniform = False, x.size == 1
+        return spread
+
+    def permute_dims(self, x: Symbol, axes: tuple[int, ...]) -> Symbol:
+        turned = self.trace.view(self.xp.permute_dims, x, axes=axes)
+        turned.value.dense = False
+        return turned
+
     def keep(self, x: Any, condition: Any) -> Symbol:
         return self.trace.call(keep, x, condition)
 
@@ -147,7 +222,7 @@ class Names:
 
 
 def unfolded(operation: Operation, numbers: itertools.count[int]) -> tuple[list[Operation], Any] | None:
-    """The elementwise calls that an operation consists of, and the value, among them or its inputs, of its result.
+    """The calls that an operation consists of, and the value, among them or its inputs, of its result.
 
     None for an operation that cannot be taken apart.
     """
