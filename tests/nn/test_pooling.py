@@ -1,6 +1,7 @@
 """Pooling without PyTorch at hand: definitions, gradients to second order, and what it answers to mistakes."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -204,3 +205,38 @@ def test_a_mistake_is_named(mistake):
     action, kind, words = MISTAKES[mistake]
     with raises_clearly(kind, words):
         action()
+
+
+def test_a_batch_in_parts_and_threads_is_one_batch(monkeypatch):
+    from retrograd.backends import numpy as backend
+
+    x = rg.randn(5, 3, 8, 9, requires_grad=True)
+    whole = F.max_pool2d(x, 3, 2, 1)
+    expected = rg.autograd.grad(whole.square().sum(), x)[0]
+    before = rg.get_num_threads()
+    monkeypatch.setattr(backend, "scratch_bytes", 16 * 300)
+    monkeypatch.setattr(sys.modules["retrograd.autograd.ops.pooling"], "GRAIN", 1)
+    try:
+        rg.set_num_threads(2)
+        parts = F.max_pool2d(x, 3, 2, 1)
+        assert rg.equal(whole, parts)
+        assert rg.equal(expected, rg.autograd.grad(parts.square().sum(), x)[0])
+    finally:
+        rg.set_num_threads(before)
+
+
+@pytest.mark.parametrize("window", [(2, 2, 0), (3, 2, 1), (3, 1, 1), (5, 5, 0), (6, 1, 0)])
+def test_the_gradient_goes_to_the_first_of_equal_maxima_and_to_nan(window, device):
+    low = -np.inf
+    for seed in range(5):
+        choices = np.array([low, 0.0, 1.0, 1.0, np.nan] if seed % 2 else [low, low, low, 1.0])
+        values = np.random.default_rng(seed).choice(choices, (2, 1, 6, 6)).astype(np.float32)
+        x = rg.tensor(values, device=device, requires_grad=True)
+        out, places = F.max_pool2d_with_indices(x, *window)
+        out.backward(rg.ones(*out.shape, device=device))
+        counts = np.zeros((2, 36), np.float32)
+        for plane, at in zip(counts, places.cpu().numpy().reshape(2, -1), strict=True):
+            np.add.at(plane, at, 1)
+        np.testing.assert_array_equal(x.grad.cpu().numpy().reshape(2, 36), counts)
+        taken = np.take_along_axis(values.reshape(2, 36), places.cpu().numpy().reshape(2, -1), 1)
+        np.testing.assert_array_equal(taken, out.detach().cpu().numpy().reshape(2, -1))

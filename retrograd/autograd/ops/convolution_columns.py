@@ -117,30 +117,32 @@ def collect(
     """Writes to `out`, grouped, the sum over the places along the axes of a product y, plus a bias. y is used up."""
     for axis in axes:
         moves, length = moves_along(axis, windows, transposed)
-        step = windows.stride[axis] if transposed else 1
-        y = summed(xp, xp.ascontiguousarray(y), axis, moves, length, step)
-    if bias is None:
-        xp.setitem(out, ..., y)
-    else:
+        y = xp.ascontiguousarray(y)
+        if transposed and windows.stride[axis] > 1:
+            total = out
+            if axis != axes[-1]:
+                shape = [y.shape[0], *y.shape[2:]]
+                shape[axis] = length
+                total = xp.empty(tuple(shape), dtype=y.dtype)
+            put_phases(xp, total, y, axis, moves, windows.stride[axis])
+            y = total
+        else:
+            y = sum_of(xp, y[:, 0], [(y[:, place], *move) for place, move in enumerate(moves)], axis, length)
+    if bias is not None:
         xp.add(y, bias, out=out)
+    elif y is not out:
+        xp.setitem(out, ..., y)
 
 
-def summed(xp: Any, y: Any, axis: int, moves: Moves, length: int, step: int) -> Any:
-    """The sum over the places of y along an axis, each of them moved: phase by phase, where targets have a step."""
+def put_phases(xp: Any, out: Any, y: Any, axis: int, moves: Moves, step: int) -> None:
+    """Writes to `out` the sum over the places of y along an axis on which they move to every step-th element."""
     phases: list[Parts] = [[] for _ in range(step)]
     for place, (target, source) in enumerate(moves):
-        if target.stop:
-            phase, target = in_phase(target, step)
-            phases[phase].append((y[:, place], target, source))
-    if step == 1:
-        return sum_of(xp, y[:, 0], phases[0], axis, length)
-    shape = [y.shape[0], *y.shape[2:]]
-    shape[axis] = length
-    total = xp.empty(tuple(shape), dtype=y.dtype)
+        phase, target = in_phase(target, step)
+        phases[phase].append((y[:, place], target, source))
     for phase, parts in enumerate(phases):
-        part = total[along(axis, total.ndim, slice(phase, None, step))]
-        xp.setitem(part, ..., sum_of(xp, part, parts, axis, part.shape[axis]))
-    return total
+        part = out[along(axis, out.ndim, slice(phase, None, step))]
+        xp.setitem(part, ..., sum_of(xp, part, parts, axis, part.shape[axis]) if parts else 0)
 
 
 Parts = list[tuple[Any, slice, slice]]
@@ -149,8 +151,9 @@ Parts = list[tuple[Any, slice, slice]]
 
 def sum_of(xp: Any, like: Any, parts: Parts, axis: int, length: int) -> Any:
     """The sum, of this length along an axis. It stands in the first part that fills it, if there is one."""
+    parts = [(part, target, source) for part, target, source in parts if target.stop]
     for total, target, first in parts:
-        if target == slice(0, length) and first.step in (None, 1):
+        if target.start == 0 and target.stop == length and first.step in (None, 1):
             for part, target, source in parts:
                 if part is not total:
                     add_rows(xp, total, part, axis, source.start - target.start - first.start)

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
+from collections.abc import Iterator
 from typing import Any
 
+from retrograd.autograd.ops.parts import by_rows
 from retrograd.autograd.ops.shape import along
 from retrograd.autograd.primitive import nondifferentiable, primitive
 from retrograd.autograd.view import apply
-from retrograd.autograd.windows import Moves, Windows, overlaps
+from retrograd.autograd.windows import Moves, Windows, extent, overlaps
 
 Shape = tuple[int, ...]
+GRAIN = 200_000
+"""Elements of the input that are worth a thread of their own."""
+FEW = 9
+"""Elements of a window up to which a pass for each of them costs less than an index for every window."""
 
 
 def flat_places(xp: Any, lengths: Shape, counts: Shape, steps: Shape, starts: Shape) -> Any:
@@ -31,32 +38,92 @@ def flat_places(xp: Any, lengths: Shape, counts: Shape, steps: Shape, starts: Sh
 # ---- the maximum
 
 
-@primitive(name="MaxPoolWithIndices", residuals=("maxima",))
+@primitive(name="MaxPoolWithIndices", residuals=("offsets",))
 def max_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
-    """The maximum of every window; NaN where there is one. The rule has maxima of its own: nn.ReLU(inplace=True) may
-    follow, and changes the result."""
-    for axis, numbers in windows.axes():
-        x = running_maximum(xp, x, axis, numbers)
-    return x, xp.copy(x)
+    """The maximum of every window; NaN where there is one."""
+    return maxima(xp, x, windows)
 
 
-def running_maximum(xp: Any, x: Any, axis: int, numbers: tuple[int, ...]) -> Any:
-    """The maximum of every window along one axis."""
-    moves = overlaps(*numbers)
-    out, rest = begun(xp, x, axis, numbers[1], moves, lowest(x.dtype))
-    for taken, seen in rest:
-        part = out[along(axis, x.ndim, taken)]
-        xp.maximum(part, x[along(axis, x.ndim, seen)], out=part)
-    return out
+@nondifferentiable
+def places_of_maxima(xp: Any, x: Any, *, windows: Windows) -> Any:
+    """Where in the input the first maximum (or the first NaN) of every window stands, counted over the pooled axes."""
+    return places_in_planes(xp, maxima(xp, x, windows)[1], windows)
 
 
-def begun(xp: Any, x: Any, axis: int, length: int, moves: Moves, neutral: Any) -> tuple[Any, Moves]:
-    """A result, `length` along an axis: a copy of the first slice that fills it, or neutral; and what is left to do."""
-    for i, (target, source) in enumerate(moves):
-        if target == slice(0, length):
-            return xp.copy(x[along(axis, x.ndim, source)]), moves[:i] + moves[i + 1 :]
-    shape = (*x.shape[:axis], length, *x.shape[x.ndim + axis + 1 :])
-    return xp.full(shape, neutral, dtype=x.dtype), moves
+@nondifferentiable
+def places_of_offsets(xp: Any, offsets: Any, *, windows: Windows) -> Any:
+    """The same of any offset in every window."""
+    return places_in_planes(xp, offsets, windows)
+
+
+def places_in_planes(xp: Any, offsets: Any, windows: Windows) -> Any:
+    """Offsets in windows as places in their planes."""
+    within = flat_places(xp, windows.lengths, windows.size, windows.dilation, (0,) * len(windows.size))
+    corners = flat_places(xp, windows.lengths, windows.counts, windows.stride, tuple(-p for p in windows.padding))
+    return xp.getitem(xp.reshape(within, (-1,)), (offsets,)) + corners
+
+
+def maxima(xp: Any, x: Any, windows: Windows) -> tuple[Any, Any]:
+    """The maximum of every window, and the offset of the first: its number among the elements of a window."""
+    rank, elements = len(windows.size), math.prod(windows.size)
+    code = "uint8" if elements <= 2**8 else "uint16" if elements <= 2**16 else "int32"
+    shape = (*x.shape[:-rank], *windows.counts)
+    if windows.size == windows.lengths and not any(windows.padding) and max(windows.dilation) == 1:  # the whole plane
+        flat = xp.reshape(x, (*x.shape[:-rank], elements))
+        first = xp.argmax(flat, axis=-1, keepdims=True)
+        largest = xp.take_along_axis(flat, first, axis=-1)
+        return xp.reshape(largest, shape), xp.reshape(xp.astype(first, dtype=code), shape)
+    out, offsets = xp.empty(shape, dtype=x.dtype), xp.empty(shape, dtype=code)
+
+    def kernel(x: Any, out: Any, offsets: Any) -> None:
+        largest, first, weight = x, None, 1
+        for axis, numbers in reversed(list(windows.axes())):
+            largest, first = running_maximum(xp, largest, first, axis, numbers, weight, code)
+            weight *= windows.size[axis]
+        xp.setitem(out, ..., largest)
+        xp.setitem(offsets, ..., first)
+
+    by_rows(xp, kernel, x, out, offsets, grain=GRAIN)
+    return out, offsets
+
+
+def running_maximum(
+    xp: Any, x: Any, offsets: Any | None, axis: int, numbers: tuple[int, ...], weight: int, code: str
+) -> tuple[Any, Any]:
+    """The maximum of every window along one axis, and the offset of the first.
+
+    `offsets` are those of x along the axes behind, on which this axis' own add `weight` each.
+    """
+    moves, shape = overlaps(*numbers), (*x.shape[:axis], numbers[1], *x.shape[x.ndim + axis + 1 :])
+
+    def moved(array: Any, offset: int, neutral: Any) -> Any:
+        """For every window the element at an offset."""
+        taken, seen = moves[offset]
+        out = xp.empty(shape, dtype=array.dtype)
+        for gap in (slice(0, taken.start or 0), slice(taken.stop, numbers[1])):
+            if gap.start < gap.stop:
+                xp.setitem(out[along(axis, x.ndim, gap)], ..., neutral)
+        xp.setitem(out[along(axis, x.ndim, taken)], ..., array[along(axis, x.ndim, seen)])
+        return out
+
+    def numbered(offset: int) -> Any:
+        return offset * weight if offsets is None else moved(offsets, offset, 0) + offset * weight
+
+    neutral = lowest(x.dtype)
+    largest, first = moved(x, 0, neutral), xp.zeros(shape, dtype=code) + numbered(0)
+    if moves[0][0] != slice(0, numbers[1]):  # windows begin in the padding: with their first element on the input
+        for offset, (taken, _) in reversed(list(enumerate(moves))):
+            begun = along(axis, x.ndim, taken)
+            xp.setitem(first[begun], ..., (xp.zeros(shape, dtype=code) + numbered(offset))[begun])
+    for offset in range(1, len(moves)):
+        values, number = moved(x, offset, neutral), numbered(offset)
+        after = xp.maximum(largest, values)
+        better = xp.not_equal(largest, after)
+        if x.dtype.kind == "f":
+            better = xp.logical_and(better, xp.equal(largest, largest))  # no number follows NaN
+        xp.maximum(first, xp.astype(better, dtype=code) * number, out=first)
+        largest = after
+    return largest, first
 
 
 def lowest(dtype: Any) -> Any:
@@ -66,33 +133,54 @@ def lowest(dtype: Any) -> Any:
     return -(2 ** (8 * dtype.itemsize - 1)) if dtype.kind == "i" else 0
 
 
-@nondifferentiable
-def places_of_maxima(xp: Any, x: Any, out: Any, *, windows: Windows) -> Any:
-    """Where in the input the first maximum (or the first NaN) of every window stands, counted over the pooled axes."""
-    rank = len(windows.size)
-    if windows.size == windows.lengths and not any(windows.padding):  # one window, the plane
-        flat = xp.reshape(x, (*x.shape[:-rank], math.prod(x.shape[-rank:])))
-        return xp.reshape(xp.argmax(flat, axis=-1), out.shape)
-    offsets = list(itertools.product(*(overlaps(*numbers) for _, numbers in windows.axes())))
-    code = "uint8" if len(offsets) < 2**8 else "uint16" if len(offsets) < 2**16 else "uint32"
-    none = 2 ** int(code[4:]) - 1  # all bits: what an offset without the maximum counts as
-    bound = xp.where(xp.isnan(out), math.inf, out) if x.dtype.kind == "f" else out
-    first = xp.full(out.shape, none, dtype=code)
-    for number, axes in enumerate(offsets):
-        taken, seen = ((..., *slices) for slices in zip(*axes, strict=True))
-        below = xp.astype(xp.less(x[seen], bound[taken]), dtype=code)
-        part = first[taken]
-        xp.minimum(part, xp.bitwise_or(below * none, number), out=part)
-    within = flat_places(xp, windows.lengths, windows.size, windows.dilation, (0,) * rank)
-    corners = flat_places(xp, windows.lengths, windows.counts, windows.stride, tuple(-p for p in windows.padding))
-    return xp.getitem(xp.reshape(within, (-1,)), (first,)) + corners
-
-
 @max_pool.vjp
-def _(xp: Any, g: Any, x: Any, maxima: Any, x_shape: Shape, windows: Windows) -> Any:
+def _(xp: Any, g: Any, x_shape: Shape, offsets: Any, windows: Windows) -> Any:
     """All of the gradient goes to the maximum."""
-    places = apply(places_of_maxima.primitive, x, maxima, windows=windows)
+    if math.prod(windows.size) <= FEW:
+        return apply(add_at_offsets.primitive, g, offsets, windows=windows)
+    places = apply(places_of_offsets.primitive, offsets, windows=windows)
     return apply(add_at_places.primitive, g, places, shape=x_shape, rank=len(windows.size))
+
+
+# ---- elements of windows: an offset counts over the elements of one, and every window has its own
+
+
+@primitive(name="MaxPoolWithIndicesBackward")
+def add_at_offsets(xp: Any, x: Any, offsets: Any, *, windows: Windows) -> Any:
+    """Zeros, to which every window's x is added at its offset."""
+    apart = all(map(operator.ge, windows.stride, map(extent, windows.size, windows.dilation)))
+    out = xp.new_zeros(x, shape=(*x.shape[: -len(windows.size)], *windows.lengths))
+
+    def kernel(out: Any, x: Any, offsets: Any) -> None:
+        for number, taken, seen in slices_of(windows):
+            values = xp.keep(x[taken], xp.equal(offsets[taken], number))
+            if apart:
+                xp.setitem(out[seen], ..., values)
+            else:
+                xp.add_into(out[seen], values)
+
+    by_rows(xp, kernel, out, x, offsets, grain=GRAIN)
+    return out
+
+
+@primitive(name="Gather")
+def take_at_offsets(xp: Any, x: Any, offsets: Any, *, windows: Windows) -> Any:
+    """The element of x at every window's offset."""
+    out = xp.new_zeros(x, shape=offsets.shape)
+    for number, taken, seen in slices_of(windows):
+        xp.add_into(out[taken], xp.keep(x[seen], xp.equal(offsets[taken], number)))
+    return out
+
+
+add_at_offsets.vjps(x=lambda xp, g, offsets, windows: apply(take_at_offsets.primitive, g, offsets, windows=windows))
+take_at_offsets.vjps(x=lambda xp, g, offsets, windows: apply(add_at_offsets.primitive, g, offsets, windows=windows))
+
+
+def slices_of(windows: Windows) -> Iterator[tuple[int, Any, Any]]:
+    """For every offset its number, the windows in which it is on the input, and where it falls."""
+    for number, axes in enumerate(itertools.product(*(overlaps(*numbers) for _, numbers in windows.axes()))):
+        taken, seen = ((..., *slices) for slices in zip(*axes, strict=True))
+        yield number, taken, seen
 
 
 # ---- elements of planes: places count over the last axes of an array, and every plane of these has its own
@@ -106,7 +194,7 @@ def across_planes(xp: Any, places: Any, shape: Shape, rank: int) -> Any:
     return xp.reshape(rows + xp.expand_dims(starts, axis=-1), (-1,))
 
 
-@primitive(name="MaxPoolWithIndicesBackward")
+@primitive(name="ScatterAdd")
 def add_at_places(xp: Any, x: Any, places: Any, *, shape: Shape, rank: int) -> Any:
     """Zeros of a shape with x added at places in its planes."""
     size = math.prod(shape)
@@ -165,3 +253,12 @@ def accumulated(xp: Any, x: Any, axis: int, length: int, moves: Moves) -> Any:
     for target, source in rest:
         xp.add_into(out[along(axis, x.ndim, target)], x[along(axis, x.ndim, source)])
     return out
+
+
+def begun(xp: Any, x: Any, axis: int, length: int, moves: Moves, neutral: Any) -> tuple[Any, Moves]:
+    """A result, `length` along an axis: a copy of the first slice that fills it, or neutral; and what is left to do."""
+    for i, (target, source) in enumerate(moves):
+        if target == slice(0, length):
+            return xp.copy(x[along(axis, x.ndim, source)]), moves[:i] + moves[i + 1 :]
+    shape = (*x.shape[:axis], length, *x.shape[x.ndim + axis + 1 :])
+    return xp.full(shape, neutral, dtype=x.dtype), moves

@@ -111,7 +111,7 @@ def adaptive_max_pool(function: str, rank: int, input: Tensor, output_size: Any,
     if all(length % n == 0 for length, n in zip(lengths, sizes)):
         windows = even_windows(lengths, sizes)
         out = ops.max_pool(input, windows=windows)
-        return (out, ops.places_of_maxima(input, out, windows=windows)) if return_indices else out
+        return (out, ops.places_of_maxima(input, windows=windows)) if return_indices else out
     sources = [laid_out(bounds(length, n)) for length, n in zip(lengths, sizes)]
     spread = input
     for axis, source in zip(range(-rank, 0), sources):
@@ -120,7 +120,7 @@ def adaptive_max_pool(function: str, rank: int, input: Tensor, output_size: Any,
     out = ops.max_pool(spread, windows=windows)
     if not return_indices:
         return out
-    places = ops.places_of_maxima(spread, out, windows=windows)
+    places = ops.places_of_maxima(spread, windows=windows)
     return out, original_places(places, lengths, sources)
 
 

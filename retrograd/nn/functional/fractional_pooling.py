@@ -63,7 +63,7 @@ def fractional_max_pool(
     shape = (*input.shape[:-rank], *counts)
     if not return_indices:
         return out.reshape(shape)
-    places = ops.places_of_maxima(spread, out, windows=windows)
+    places = ops.places_of_maxima(spread, windows=windows)
     return out.reshape(shape), original_places(places, lengths, sources).reshape(shape)
 
 

@@ -118,7 +118,7 @@ def max_pool(
     windows = windows_over(function, input, rank, kernel_size, stride, padding, dilation, ceil_mode)
     check_windows_meet_the_input(function, windows)
     out = ops.max_pool(input, windows=windows)
-    return (out, ops.places_of_maxima(input, out, windows=windows)) if return_indices else out
+    return (out, ops.places_of_maxima(input, windows=windows)) if return_indices else out
 
 
 def check_windows_meet_the_input(function: str, windows: Windows) -> None:
