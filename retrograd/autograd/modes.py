@@ -43,7 +43,7 @@ class Switch:
 
     def __init__(self) -> None:
         self.wanted = self.settings
-        self.saved: list[dict[str, bool]] = []
+        self.saved: list[Any] = []
 
     def __enter__(self) -> Self:
         self.saved.append({name: getattr(state, name) for name in self.wanted})
@@ -79,7 +79,23 @@ class Bare(Switch):
         return switch(function)
 
 
-class no_grad(Bare):
+class GradMode(Bare):
+    """The most frequent switch, set without a detour."""
+
+    grad: ClassVar[bool]
+
+    def __enter__(self) -> Self:
+        self.saved.append(state.grad)
+        state.grad = self.grad
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        state.grad = self.saved.pop()
+
+
+class no_grad(GradMode):
     """Records nothing inside: results do not require gradients.
 
     >>> import retrograd as rg
@@ -89,13 +105,15 @@ class no_grad(Bare):
     False
     """
 
-    settings: ClassVar[dict[str, bool]] = {"grad": False}
+    grad = False
+    settings: ClassVar[dict[str, bool]] = {"grad": grad}
 
 
-class enable_grad(Bare):
+class enable_grad(GradMode):
     """Records inside, also within `no_grad`."""
 
-    settings: ClassVar[dict[str, bool]] = {"grad": True}
+    grad = True
+    settings: ClassVar[dict[str, bool]] = {"grad": grad}
 
 
 class inference_mode(Switch):

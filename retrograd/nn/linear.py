@@ -9,6 +9,7 @@ from typing import Any
 from retrograd.autograd.tensor import Tensor
 from retrograd.nn import functional as F
 from retrograd.nn import init
+from retrograd.nn.functional.linear import linear
 from retrograd.nn.module import Module
 from retrograd.nn.parameter import Parameter, blank
 
@@ -60,7 +61,7 @@ class Linear(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

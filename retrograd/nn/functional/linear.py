@@ -10,14 +10,13 @@ __all__ = ["bilinear", "linear"]
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b: input (*, in), weight (out, in) or (in,), bias (out,)."""
-    if input._array.dtype != weight._array.dtype:
-        raise RuntimeError(f"linear: input is {input.dtype} and weight {weight.dtype}; convert one, e.g. x.to(w.dtype)")
     try:
-        if bias is None or weight._array.ndim == 1:
-            out = ops.matmul(input, weight.T)
-            return out if bias is None else out + bias
-        return ops.linear(input, weight, bias)
+        if bias is not None and weight._array.ndim == 2:
+            return ops.linear(input, weight, bias)
+        out = ops.matmul(input, same_dtype(input, weight).T)
+        return out if bias is None else out + bias
     except RuntimeError as error:
+        same_dtype(input, weight)
         if input.shape[-1:] != weight.shape[-1:]:
             got = f"got {input.shape[-1]}" if input.ndim else "got a scalar"
             raise RuntimeError(
@@ -25,6 +24,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
                 f"the last dimension must be {weight.shape[-1]}, {got}."
             ) from None
         raise error
+
+
+def same_dtype(input: Tensor, weight: Tensor) -> Tensor:
+    """The weight. RuntimeError where the input has another dtype."""
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            f"linear: input is {input.dtype} and weight {weight.dtype}; convert one, e.g. x.to(w.dtype)"
+        ) from None
+    return weight
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
