@@ -10,13 +10,14 @@ __all__ = ["bilinear", "linear"]
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b: input (*, in), weight (out, in) or (in,), bias (out,)."""
+    if input._array.dtype is not weight._array.dtype:
+        check_dtype(input, weight)
     try:
         if bias is not None and weight._array.ndim == 2:
             return ops.linear(input, weight, bias)
-        out = ops.matmul(input, same_dtype(input, weight).T)
+        out = ops.matmul(input, weight.T)
         return out if bias is None else out + bias
     except RuntimeError as error:
-        same_dtype(input, weight)
         if input.shape[-1:] != weight.shape[-1:]:
             got = f"got {input.shape[-1]}" if input.ndim else "got a scalar"
             raise RuntimeError(
@@ -26,13 +27,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise error
 
 
-def same_dtype(input: Tensor, weight: Tensor) -> Tensor:
-    """The weight. RuntimeError where the input has another dtype."""
+def check_dtype(input: Tensor, weight: Tensor) -> None:
+    """RuntimeError where the dtypes differ."""
     if input.dtype != weight.dtype:
-        raise RuntimeError(
-            f"linear: input is {input.dtype} and weight {weight.dtype}; convert one, e.g. x.to(w.dtype)"
-        ) from None
-    return weight
+        raise RuntimeError(f"linear: input is {input.dtype} and weight {weight.dtype}; convert one, e.g. x.to(w.dtype)")
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
