@@ -17,17 +17,27 @@ __all__ = ["Block", "blocks"]
 
 LARGE = 1 << 18
 """Elements from which on arrays are worth going through in blocks."""
-LENGTH = 1 << 14
-"""Elements of a block."""
+LENGTH = 1 << 17
+"""Elements of a block: measured, shorter ones pay more for their calls than the second-level cache gives."""
 GRAIN = 1 << 17
 """Elements that are worth a thread."""
+
+
+CHEAP = frozenset({np.add, np.subtract, np.multiply, np.negative})
+"""Functions that take less time than reading their result from memory."""
 
 
 class Block:
     """Calls on arrays of one shape, fused: inputs, calls, and which of their results are used later."""
 
-    def __init__(self, calls: list[Operation], outputs: list[Value]) -> None:
-        self.calls, self.outputs = calls, outputs
+    def __init__(self, calls: list[Operation], outputs: list[Value], lead: int = 0) -> None:
+        self.lead = lead  # how many calls at the front were moved here
+        self.outputs = outputs
+        used = {v.number for v in outputs}
+        for call in reversed(calls):
+            if call.outs.number in used:
+                used.update(v.number for v in call.used())
+        self.calls = calls = [call for call in calls if call.outs.number in used]
         made = {call.outs.number for call in calls}
         inputs = {v.number: v for call in calls for v in call.used() if v.number not in made}
         self.inputs = list(inputs.values())
@@ -120,10 +130,9 @@ def blocks(operations: list[Operation], result: Any) -> list[Operation]:
                 for v in call.used():
                     inside[v.number] = inside.get(v.number, 0) + 1
             outputs = [c.outs for c in calls if remaining.get(c.outs.number, 0) > inside.get(c.outs.number, 0)]
-            block = Block(list(calls), outputs)
             for v in outputs:
                 v.owned, v.dense = True, True
-            found.append(Operation(block, "fused", tuple(block.inputs), outs=tuple(outputs)))
+            found.append(fused(Block(list(calls), outputs)))
         else:
             found.extend(calls)
         calls.clear()
@@ -139,7 +148,42 @@ def blocks(operations: list[Operation], result: Any) -> list[Operation]:
             close()
         found.append(operation)
     close()
-    return found
+    return computed_again(found, result)
+
+
+def computed_again(operations: list[Operation], result: Any) -> list[Operation]:
+    """What a block gives for later blocks alone, they compute themselves where they can: memory is slow."""
+    for i, operation in enumerate(operations):
+        if isinstance(operation.function, Block):
+            for call in list(operation.function.calls):
+                users = [j for j, o in enumerate(operations) if j != i and any(v is call.outs for v in o.used())]
+                if users and call.function in CHEAP and not any(v is call.outs for v in values_in(result)):
+                    move(call, operations, i, users)
+    return operations
+
+
+def move(call: Operation, operations: list[Operation], i: int, users: list[int]) -> None:
+    """Has later blocks make a call of block i, where all can."""
+    if any(o.effect for o in operations[i : max(users)]):
+        return
+    for j in users:
+        block = operations[j].function
+        if not isinstance(block, Block):
+            return
+        there = {v.number for v in (*block.inputs, *(c.outs for c in block.calls[: block.lead]))}
+        if any(v.number not in there and v.shape != () for v in call.used()):
+            return
+    for j in users:
+        block = operations[j].function
+        lead = block.lead
+        operations[j] = fused(Block([*block.calls[:lead], call, *block.calls[lead:]], block.outputs, lead + 1))
+    block = operations[i].function
+    operations[i] = fused(Block(block.calls, [v for v in block.outputs if v is not call.outs]))
+
+
+def fused(block: Block) -> Operation:
+    """A block as an operation."""
+    return Operation(block, "fused", tuple(block.inputs), outs=tuple(block.outputs))
 
 
 def fusible(operation: Operation) -> bool:

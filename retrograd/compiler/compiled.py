@@ -7,7 +7,7 @@ import functools
 import linecache
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from retrograd.autograd.graph import AccumulateGrad
@@ -184,6 +184,9 @@ class Attempt:
         for leaf in self.passed:
             if leaf is not None and leaf._node is not None and not isinstance(leaf._node, AccumulateGrad):
                 self.hearing.give_up("an argument was computed from others and requires a gradient: detach() it")
+        for guard in self.seen:
+            if isinstance(guard.value, Iterator):
+                self.hearing.give_up(f"{guard.subject} is an iterator, which gives something else every time")
         with self.hearing:
             return self.function(*self.args, **self.kwargs)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from retrograd.autograd.methods.indexing import _in_range as check_positions
 from retrograd.autograd.methods.random import bernoulli, multinomial, normal
+from retrograd.autograd.ops.entropy import one_hot as one_hot_targets
 from retrograd.autograd.taps import subclasses
 from retrograd.autograd.tensor import Tensor
 from retrograd.backends.generator import Generator
@@ -32,7 +33,7 @@ DRAWS = (
     "geometric", "cauchy", "multinomial", "manual_seed", "seed",
 )  # fmt: skip
 
-WHOLE: tuple[Any, ...] = (factors_of,)
+WHOLE: tuple[Any, ...] = (factors_of, one_hot_targets)
 """Functions without effects that compute on arrays in ways of their own."""
 CHECKS: tuple[Any, ...] = (check_positions, check_rows, check_targets, check_labels)
 """Functions that raise for wrong values, and return nothing."""

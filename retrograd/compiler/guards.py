@@ -161,6 +161,10 @@ def follow(value: Any, named: set[str], found: list[Guard], seen: set[int]) -> N
     elif isinstance(value, (list, tuple)) and not plain(value) and len(value) <= SMALL:
         for i, part in enumerate(value):
             found.append(Guard(f"$nest[{i}]", {"nest": value}, f"element {i} of a {type(value).__name__}", part))
+    elif isinstance(value, dict) and not plain(value) and len(value) <= SMALL:
+        for key, part in value.items():
+            if isinstance(key, NUMBERS):
+                found.append(Guard(f"$nest[{key!r}]", {"nest": value}, f"element {key!r} of a dict", part))
     elif not isinstance(value, (Tensor, Module, type, types.ModuleType)) and hasattr(value, "__dict__"):
         attributes(value, named if not type(value).__module__.startswith("retrograd.") else set(), found)
 

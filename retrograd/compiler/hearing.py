@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -215,6 +215,8 @@ class Hearing:
         if any(callable(a) and not isinstance(a, (Tensor, Module, type)) for a in (*args[1:], *kwargs.values())):
             self.give_up(f"{function.__qualname__} is given a function")
             return original(*args, **kwargs)
+        args = tuple([list(a) if isinstance(a, Iterator) else a for a in args])  # `model.parameters()` is read once
+        kwargs = {name: list(a) if isinstance(a, Iterator) else a for name, a in kwargs.items()}
         operation = self.noting(self.bound, function, function.__name__, args, kwargs)
         result = self.muted(original, args, kwargs)
         if operation is not None:

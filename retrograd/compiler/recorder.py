@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,8 @@ class Recorder:
         if isinstance(nest, dict):
             items = {key: self.bind(part, what) for key, part in nest.items()}
             return nest if all(items[key] is nest[key] for key in nest) else items
+        if isinstance(nest, Iterator):
+            raise GiveUp(f"{what} takes an iterator, which can be read only once")
         if id(nest) in self.by_id:
             return self.by_id[id(nest)]
         if self.holds_values(nest, 3):

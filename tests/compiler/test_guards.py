@@ -216,6 +216,21 @@ def test_an_array_of_the_caller_s_making_is_a_reason():
     assert "outside" in fallen_back(lambda x: x + rg.tensor(np.ones(2)), rg.ones(2))
 
 
+def test_an_iterator_in_the_closure_is_a_reason():
+    batches = iter([rg.ones(2), rg.zeros(2)])
+    assert "iterator" in fallen_back(lambda: next(batches) * 2)
+
+
+def test_another_tensor_in_a_container_is_seen():
+    listed, named = [rg.ones(1)], {"x": rg.ones(1)}
+    compiled = rg.compile(lambda: listed[0] + named["x"])
+    assert compiled().item() == 2.0
+    listed[0] = rg.zeros(1)
+    assert compiled().item() == 1.0
+    named["x"] = rg.zeros(1)
+    assert compiled().item() == 0.0
+
+
 def test_a_graph_that_is_still_to_be_used_is_a_reason():
     w = rg.ones(2, requires_grad=True)
     assert "still to be used" in fallen_back(lambda x: w * x, rg.ones(2))
