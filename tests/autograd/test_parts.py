@@ -37,9 +37,25 @@ def test_every_row_is_visited_once(xp, threads, shape):
         ([(1030, 1100), (1100,), (1100,)], lambda x, w, b: F.layer_norm(x, (1100,), w, b)),
         ([(1030, 1100), (1100,)], lambda x, w: F.rms_norm(x, (1100,), w)),
         ([(1030, 1100), (1100,), (1100,)], lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
-        ([(33, 7, 70, 71), (7,), (7,)], lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
+        ([(33, 7, 100, 110), (7,), (7,)], lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
+        ([(3, 400, 999)], lambda x: F.softmax(x, -1)),
+        ([(3, 400, 999)], lambda x: F.log_softmax(x, -1)),
+        (
+            [(1200, 999)],
+            lambda x: F.cross_entropy(x, rg.arange(999, device=x.device).repeat(2)[:1200], reduction="none"),
+        ),
     ],
-    ids=["attention", "attention to what is broadcast", "layer norm", "rms norm", "batch norm", "2-d batch norm"],
+    ids=[
+        "attention",
+        "attention to what is broadcast",
+        "layer norm",
+        "rms norm",
+        "batch norm",
+        "2-d batch norm",
+        "softmax",
+        "log softmax",
+        "cross-entropy",
+    ],
 )
 def test_results_and_gradients_do_not_depend_on_the_parts(device, threads, monkeypatch, shapes, function):
     def run():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrograd.autograd.ops.loss import total
+from retrograd.autograd.ops.parts import SIMPLE, by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor, make
 from retrograd.backends import backend_of_array
@@ -20,9 +21,15 @@ def softmax_cross_entropy(
     the losses (None: 1), `mask` says which count (None: all). Gives (n, *), or their sum if `reduced`, over `divisor`
     unless that is None.
     """
-    shift = xp.max(x, axis=1, keepdims=True)
-    e = xp.exp(x - shift)
-    sums = total(xp, e, 1)
+    e, shift, sums = (xp.empty(s, dtype=x.dtype) for s in (x.shape, index.shape, index.shape))
+
+    def kernel(x: Any, e: Any, shift: Any, sums: Any) -> None:
+        shift[...] = xp.max(x, axis=1, keepdims=True)
+        xp.subtract(x, shift, out=e)
+        xp.exp(e, out=e)
+        sums[...] = total(xp, e, 1)
+
+    by_rows(xp, kernel, x, e, shift, sums, grain=SIMPLE, products=True)
     right = x[places(xp, index)]
     losses = xp.log(sums) + shift - (right * (1 - smoothing) if smoothing else right)
     if smoothing:
@@ -54,7 +61,8 @@ def _(
         e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
         p = e / xp.sum(e, axis=1, keepdims=True)
         return (p - one_hot(index, x._array, smoothing)) * weight
-    out = e * (weight / sums)
+    out = xp.empty(x.shape, dtype=x.dtype)
+    by_rows(xp, lambda e, w, out: xp.multiply(e, w, out=out), e, weight / sums, out, grain=SIMPLE)
     if smoothing:
         out -= weight * (smoothing / x.shape[1])
     at = places(xp, index)

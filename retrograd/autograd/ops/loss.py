@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
+from retrograd.autograd.ops.parts import SIMPLE, by_rows
 from retrograd.autograd.primitive import primitive
+from retrograd.autograd.tensor import Tensor
 
 ROW = range(8, 513)
 """Lengths of rows that a product with ones sums several times faster than a reduction, and as accurately."""
@@ -17,24 +21,66 @@ def total(xp: Any, x: Any, axis: int) -> Any:
     return xp.sum(x, axis=axis, keepdims=True)
 
 
+def along(xp: Any, axis: int, kernel: Callable[..., None], *inputs: Any) -> Any:
+    """The array that kernel(*inputs, out) fills along an axis: the last one of matrices that it gets by their rows."""
+    shape = inputs[0].shape
+    out = xp.empty(shape, dtype=inputs[0].dtype)
+    if not out.size:
+        return out
+    if len(shape) > 1 and axis in (-1, len(shape) - 1):
+        matrices = [xp.reshape(x, shape=(-1, shape[-1])) for x in (*inputs, out)]
+        by_rows(xp, functools.partial(kernel, -1), *matrices, grain=SIMPLE, products=True)
+    else:
+        kernel(axis, *inputs, out)
+    return out
+
+
 @primitive(floating=True)
 def log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
     """log(exp x / Σ exp x), shifted by the maximum so that nothing overflows."""
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
-    return shifted - xp.log(total(xp, xp.exp(shifted), axis))
+
+    def kernel(axis: int, x: Any, out: Any) -> None:
+        xp.subtract(x, xp.max(x, axis=axis, keepdims=True), out=out)
+        out -= xp.log(total(xp, xp.exp(out), axis))
+
+    return along(xp, axis, kernel, x)
 
 
-log_softmax.vjp(lambda xp, g, out, axis: g - xp.exp(out) * total(xp, g, axis))
+@log_softmax.vjp
+def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
+    if isinstance(g, Tensor):
+        return g - xp.exp(out) * total(xp, g, axis)
+
+    def kernel(axis: int, g: Any, out: Any, dx: Any) -> None:
+        xp.exp(out, out=dx)
+        dx *= total(xp, g, axis)
+        xp.subtract(g, dx, out=dx)
+
+    return along(xp, axis, kernel, g, out)
 
 
 @primitive(floating=True)
 def softmax(xp: Any, x: Any, *, axis: int) -> Any:
     """exp x / Σ exp x, shifted by the maximum so that nothing overflows."""
-    e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    return e / total(xp, e, axis)
+
+    def kernel(axis: int, x: Any, out: Any) -> None:
+        xp.subtract(x, xp.max(x, axis=axis, keepdims=True), out=out)
+        xp.exp(out, out=out)
+        out /= total(xp, out, axis)
+
+    return along(xp, axis, kernel, x)
 
 
-softmax.vjp(lambda xp, g, out, axis: out * (g - total(xp, g * out, axis)))
+@softmax.vjp
+def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
+    if isinstance(g, Tensor):
+        return out * (g - total(xp, g * out, axis))
+
+    def kernel(axis: int, g: Any, out: Any, dx: Any) -> None:
+        xp.subtract(g, total(xp, g * out, axis), out=dx)
+        dx *= out
+
+    return along(xp, axis, kernel, g, out)
 
 
 @primitive

@@ -45,7 +45,15 @@ def normalized_by_channels(xp: Any, x: Any, weight: Any, bias: Any, eps: float) 
 
     affine = [p for p in (weight, bias) if p is not None]
     by_rows(
-        xp, kernel, channels_first(xp, x), channels_first(xp, out), mean, variance, *affine, grain=SIMPLE, products=True
+        xp,
+        kernel,
+        channels_first(xp, x),
+        channels_first(xp, out),
+        mean,
+        variance,
+        *affine,
+        grain=4 * SIMPLE,
+        products=True,
     )
     return out, mean, variance
 
@@ -68,7 +76,7 @@ def channel_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any
 
     arrays = [channels_first(xp, part) for part in (x, g, dx)]
     gamma = [] if weight is None else [weight]
-    by_rows(xp, kernel, *arrays, dweight, dbias, mean, rstd, *gamma, grain=SIMPLE, products=True)
+    by_rows(xp, kernel, *arrays, dweight, dbias, mean, rstd, *gamma, grain=4 * SIMPLE, products=True)
     return dx, dweight, dbias
 
 

@@ -1,4 +1,4 @@
-"""Kernels that go over long arrays several times, as parts: each part stays in the cache, and threads share them out.
+"""Kernels that go over long arrays several times, as parts: each part stays in the largest cache, and threads share them out.
 
 A kernel writes its results into arrays that it is given (`out=`), so that no pass waits for new memory.
 """
@@ -11,11 +11,9 @@ from typing import Any
 __all__ = ["SIMPLE", "by_rows"]
 
 GRAIN = 2**16
-"""Elements that are worth a thread of their own where each costs nanoseconds, as in products and exponentials.
-
-With simple arithmetic it takes SIMPLE elements: threads wait for each other between short calls of NumPy.
-"""
-SIMPLE = 2**19
+"""Elements that are worth a thread of their own where each of them takes long, as in products of matrices."""
+SIMPLE = 2**18
+"""The same with simple arithmetic: between short calls of NumPy threads wait for each other."""
 
 
 def by_rows(xp: Any, kernel: Callable[..., None], *arrays: Any, grain: int = GRAIN, products: bool = False) -> None:
@@ -38,6 +36,6 @@ def by_rows(xp: Any, kernel: Callable[..., None], *arrays: Any, grain: int = GRA
 
 
 def most_elements(xp: Any) -> int:
-    """Elements of a part: in float32 they take a quarter of the scratch memory."""
-    most: int = xp.scratch_bytes // 16
+    """Elements of a part: in float32 they fill the scratch memory. Calls for less cost more than the cache gains."""
+    most: int = xp.scratch_bytes // 4
     return most
