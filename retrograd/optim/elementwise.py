@@ -26,6 +26,10 @@ SMALL = 1 << 13
 PIECE = 1 << 17
 """Elements that are updated at a time: measured, shorter pieces pay more for their calls than the second-level cache
 gives."""
+GRAIN = 1 << 17
+"""Elements that are worth a thread of their own."""
+Alone = tuple[Any, Any, tuple[Any, ...]]
+"""A parameter that is not packed: its backend, its step, and its arrays."""
 
 
 class ElementwiseOptimizer(Optimizer):
@@ -68,36 +72,59 @@ class ElementwiseOptimizer(Optimizer):
         who = f"{type(self).__name__}.step"
         for index, group in enumerate(self.param_groups):
             names = self.buffers(group)
+            changed: list[Tensor] = []
+            alone: list[Alone] = []
             for pack in self._packs_of(index, group):
                 for first, end, step in self._runs(pack, group, names):
-                    params = pack.params[first:end]
+                    changed += pack.params[first:end]
                     if pack.small:
                         pack.update(self, group, names, first, end, step)
                     else:
-                        self._update_alone(group, names, step, params[0])
-                    stamp(params, who)
+                        self._update_alone(group, names, step, pack.params[first], alone)
+            self._update_together(group, alone)
+            stamp(changed, who)
         return loss
 
-    def _update_alone(self, group: dict[str, Any], names: tuple[str, ...], step: Any, param: Tensor) -> None:
-        """One step of a parameter that is not packed."""
+    def _update_alone(
+        self, group: dict[str, Any], names: tuple[str, ...], step: Any, param: Tensor, others: list[Alone]
+    ) -> None:
+        """One step of a parameter that is not packed; on the host it joins the others, which are updated later."""
         xp, value = namespace(param), param.array
         rows = Waiting.rows(param._grad) if self.leaves_rows(group) else None
-        if rows is None:
-            buffers = [self.state[param][name].array for name in names]
-            self.update_all(group, xp, step, value, param._grad.array, *buffers)
+        if rows is not None:
+            indices, gradients = rows.each_once()
+            changed = value[indices]
+            self.update_all(group, xp, step, changed, gradients)
+            value[indices] = changed
             return
-        indices, gradients = rows.each_once()
-        changed = value[indices]
-        self.update_all(group, xp, step, changed, gradients)
-        value[indices] = changed
+        arrays = (value, param._grad.array, *[self.state[param][name].array for name in names])
+        if xp.name == "cpu":
+            others.append((xp, step, arrays))
+        else:
+            self.update(group, xp, step, *arrays)
+
+    def _update_together(self, group: dict[str, Any], alone: list[Alone]) -> None:
+        """One step of parameters on the host, their elements in one row that threads share out."""
+        ends = list(itertools.accumulate(arrays[0].size for _, _, arrays in alone))
+
+        def task(start: int, stop: int) -> None:
+            for (xp, step, arrays), end in zip(alone, ends, strict=True):
+                size = arrays[0].size
+                first, last = max(0, start + size - end), min(size, stop + size - end)
+                if first < last:
+                    for piece in pieces(arrays, first, last):
+                        self.update(group, xp, step, *piece)
+
+        if alone:
+            alone[0][0].share(task, ends[-1], GRAIN)
 
     def leaves_rows(self, group: dict[str, Any]) -> bool:
         """Whether an element whose gradient is 0 stays as it is, and has no state."""
         return False
 
     def update_all(self, group: dict[str, Any], xp: Any, step: Any, *arrays: Any) -> None:
-        """`update`, on the host in pieces that stay in the cache."""
-        for piece in pieces(arrays) if xp.name == "cpu" else (arrays,):
+        """`update` on the host, in pieces that stay in the cache."""
+        for piece in pieces(arrays, 0, arrays[0].size):
             self.update(group, xp, step, *piece)
 
     def _packs_of(self, index: int, group: dict[str, Any]) -> list[Pack]:
@@ -218,15 +245,17 @@ def filled_like(param: Tensor, value: float) -> Tensor:
     return make(filled)
 
 
-def pieces(arrays: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    """The same stretch of every array in turn; arrays that are not all contiguous come whole."""
-    size = arrays[0].size
-    if size <= PIECE or not all(array.flags.c_contiguous for array in arrays):
-        yield arrays
+def pieces(arrays: tuple[Any, ...], start: int, stop: int) -> Iterator[tuple[Any, ...]]:
+    """The elements from start to stop of every array, the same stretch of all in turn; arrays that are not all
+    contiguous come whole, with their first element."""
+    if not all(array.flags.c_contiguous for array in arrays):
+        if start == 0:
+            yield arrays
         return
     flat = [array.reshape(-1) for array in arrays]
-    for first in range(0, size, PIECE):
-        yield tuple(array[first : first + PIECE] for array in flat)
+    for first in range(start, stop, PIECE):
+        part = slice(first, min(first + PIECE, stop))
+        yield tuple(array[part] for array in flat)
 
 
 # ---- what rules have in common

@@ -148,3 +148,23 @@ def test_an_optimizer_of_ones_own_needs_only_a_step():
     optimizer.step()
     assert weight.tolist() == [2.0, -2.0]
     assert optimizer.state_dict()["state"] == {0: {"calls": 1}}
+
+
+@pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.1), AdamW, rg.optim.RMSprop])
+def test_the_number_of_threads_does_not_change_a_step(make):
+    ends, before = [], rg.get_num_threads()
+    try:
+        for threads in (1, 2):
+            rg.set_num_threads(threads)
+            params = quadratic(sizes=((1, 70_000), (300, 400), (10_000,), (200_000,)))
+            params[1].data = params[1].detach().T  # its elements are not one after the other
+            optimizer = make(params)
+            for _ in range(2):
+                optimizer.zero_grad()
+                sum((p * p).sum() for p in params).backward()
+                optimizer.step()
+            ends.append([p.detach().numpy() for p in params])
+    finally:
+        rg.set_num_threads(before)
+    for one, two in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, two)
