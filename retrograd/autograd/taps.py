@@ -13,7 +13,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from retrograd.autograd.graph import AccumulateGrad, Node, Pick
-from retrograd.autograd.primitive import REGISTRY, Primitive
+from retrograd.autograd.primitive import REGISTRY, Primitive, write_first
 
 __all__ = ["Taps", "subclasses"]
 
@@ -28,14 +28,25 @@ def forwarding(*args: Any, **kwargs: Any) -> Any:
     return called(args, kwargs)
 
 
-class Taps:
-    """What was exchanged for one listener, who hears the thread that made this; `close` puts everything back."""
+HearRecorder = Callable[[Primitive, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Called with a primitive, the function that records it, and the Tensors and static parameters of a call."""
 
-    def __init__(self) -> None:
-        self.thread = threading.get_ident()
+
+class Taps:
+    """What was exchanged for one listener; `close` puts everything back.
+
+    The listener hears the thread that made this, or all of them.
+    """
+
+    def __init__(self, every_thread: bool = False) -> None:
+        self.thread = None if every_thread else threading.get_ident()
         self.codes: list[tuple[FunctionType, CodeType, Any, Any]] = []
         self.attributes: list[tuple[Any, str, Any]] = []
-        self.listening: dict[type[Node], None] = {}
+        self.listening: set[Any] = set()
+
+    def hears(self) -> bool:
+        """Whether the listener hears the thread that asks."""
+        return self.thread is None or threading.get_ident() == self.thread
 
     def function(self, function: Any, hear: Hear) -> None:
         """Has `hear(original, args, kwargs)` called instead of a function, wherever that was imported to."""
@@ -43,9 +54,7 @@ class Taps:
         original = twin(function)
 
         def heard(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            if threading.get_ident() != self.thread:
-                return original(*args, **kwargs)
-            return hear(original, args, kwargs)
+            return hear(original, args, kwargs) if self.hears() else original(*args, **kwargs)
 
         code = forwarding.__code__
         constants = tuple(heard if constant == "heard" else constant for constant in code.co_consts)
@@ -69,9 +78,7 @@ class Taps:
         """A function that calls `hear`, and knows for whom."""
 
         def relayed(*args: Any, **kwargs: Any) -> Any:
-            if threading.get_ident() != self.thread:
-                return original(*args, **kwargs)
-            return hear(original, args, kwargs)
+            return hear(original, args, kwargs) if self.hears() else original(*args, **kwargs)
 
         relayed.original = original  # type: ignore[attr-defined]
         return relayed
@@ -79,9 +86,32 @@ class Taps:
     def kernels(self, hear: HearKernel) -> None:
         """Has `hear(primitive, kernel, arrays, static)` called instead of every primitive's forward."""
         for primitive in REGISTRY.values():
-            heard = Heard(primitive, hear, self.thread)
+            heard = Heard(primitive, hear, self.hears)
             self.attribute(primitive, "kernels", heard)
             primitive.scope["kernels"] = heard
+
+    def recorders(self, hear: HearRecorder) -> None:
+        """Has `hear(primitive, recorder, args, kwargs)` called instead of the functions that record primitives."""
+        for primitive in REGISTRY.values():
+            self.function(primitive.record, self.recording(primitive, hear, len(self.codes)))
+
+    def recording(self, p: Primitive, hear: HearRecorder, place: int) -> Hear:
+        """Hears of calls of a recorder, which is written now if it never was."""
+        run: Callable[..., Any] | None = None
+
+        def heard(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            nonlocal run
+            if run is None:
+                run = original
+                if original.__code__ is write_first.__code__:
+                    code = p.record.__code__
+                    p.write()
+                    run = twin(p.record)
+                    self.codes[place] = p.record, run.__code__, None, run.__kwdefaults__
+                    p.record.__code__, p.record.__kwdefaults__ = code, None
+            return hear(p, run, args, kwargs)
+
+        return heard
 
     def rules(self, hear: Hear) -> None:
         """Has `hear` called instead of the `backward` of every class of nodes, also of those that are made later."""
@@ -89,12 +119,15 @@ class Taps:
             self.rule(kind, hear)
 
     def rule(self, kind: type[Node], hear: Hear) -> None:
-        """The same for one class of nodes."""
-        if kind in self.listening or issubclass(kind, (Pick, AccumulateGrad)):
+        """The same for one class of nodes, with the classes whose methods it inherits."""
+        if issubclass(kind, (Pick, AccumulateGrad)):
             return
-        self.listening[kind] = None
-        for method in {vars(kind)[name] for name in ("backward", "backward_recorded") if name in vars(kind)}:
-            self.function(method, hear)
+        for name in ("backward", "backward_recorded"):
+            owner = next(base for base in kind.__mro__ if name in vars(base))
+            method = vars(owner)[name]
+            if owner is not Node and method not in self.listening:
+                self.listening.add(method)
+                self.function(method, hear)
 
     def close(self) -> None:
         """Puts everything back."""
@@ -109,9 +142,9 @@ class Taps:
 class Heard(dict[type, Callable[..., Any]]):
     """The kernels of a primitive, each of which calls the listener instead."""
 
-    def __init__(self, primitive: Primitive, hear: HearKernel, thread: int) -> None:
+    def __init__(self, primitive: Primitive, hear: HearKernel, hears: Callable[[], bool]) -> None:
         super().__init__()
-        self.primitive, self.kernels, self.hear, self.thread = primitive, primitive.kernels, hear, thread
+        self.primitive, self.kernels, self.hear, self.hears = primitive, primitive.kernels, hear, hears
 
     def __missing__(self, kind: type) -> Callable[..., Any]:
         primitive, hear, kernel = self.primitive, self.hear, self.kernels[kind]
@@ -119,9 +152,7 @@ class Heard(dict[type, Callable[..., Any]]):
             kernel = self.kernels[kind] = kernel.original
 
         def run(*arrays: Any, **static: Any) -> Any:
-            if threading.get_ident() != self.thread:
-                return kernel(*arrays, **static)
-            return hear(primitive, kernel, arrays, static)
+            return hear(primitive, kernel, arrays, static) if self.hears() else kernel(*arrays, **static)
 
         self[kind] = run
         return run

@@ -22,7 +22,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from retrograd.autograd.primitive import REGISTRY, Primitive
+from retrograd.autograd.primitive import Primitive
+from retrograd.autograd.taps import Taps
 
 __all__ = ["Work", "counting", "flops", "multiply_adds"]
 
@@ -108,42 +109,23 @@ def flops(primitive: Primitive, arrays: Arrays, static: dict[str, Any], out: Any
     return _elements(out) * (1 if windows is None else math.prod(windows.size))
 
 
-class _Watched(dict[type, Callable[..., Any]]):
-    """The kernels of a primitive, each of which tells what it has done."""
-
-    def __init__(self, primitive: Primitive, note: Work, thread: int) -> None:
-        super().__init__()
-        self.primitive, self.kernels, self.note, self.thread = primitive, primitive.kernels, note, thread
-
-    def __missing__(self, kind: type) -> Callable[..., Any]:
-        kernel = self.kernels[kind]
-
-        def run(*arrays: Any, **static: Any) -> Any:
-            result = kernel(*arrays, **static)
-            if threading.get_ident() == self.thread:
-                out = result[0] if self.primitive.residuals or self.primitive.outputs else result
-                if self.primitive.residuals and self.primitive.outputs:
-                    out = out[0]
-                self.note(self.primitive, arrays, static, out)
-            return result
-
-        self[kind] = run
-        return run
-
-
 _one_at_a_time = threading.RLock()
 
 
 @contextlib.contextmanager
 def counting(note: Work) -> Iterator[None]:
     """Within the block `note` hears of every primitive that this thread runs on arrays."""
+    taps = Taps()
+
+    def ran(primitive: Primitive, kernel: Callable[..., Any], arrays: Arrays, static: dict[str, Any]) -> Any:
+        result = kernel(*arrays, **static)
+        out = result[0] if primitive.residuals or primitive.outputs else result
+        note(primitive, arrays, static, out[0] if primitive.residuals and primitive.outputs else out)
+        return result
+
     with _one_at_a_time:
-        watched = [(primitive, primitive.kernels) for primitive in REGISTRY.values()]
-        thread = threading.get_ident()
         try:
-            for primitive, _ in watched:
-                primitive.kernels = primitive.scope["kernels"] = _Watched(primitive, note, thread)  # type: ignore[assignment]
+            taps.kernels(ran)
             yield
         finally:
-            for primitive, kernels in watched:
-                primitive.kernels = primitive.scope["kernels"] = kernels
+            taps.close()
