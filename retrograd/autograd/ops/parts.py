@@ -1,4 +1,4 @@
-"""Kernels that go over long arrays several times, as parts: each part stays in the largest cache, and threads share them out.
+"""Kernels that go over long arrays several times, as parts: a part stays in the cache, and threads share them out.
 
 A kernel writes its results into arrays that it is given (`out=`), so that no pass waits for new memory.
 """
