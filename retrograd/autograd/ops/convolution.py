@@ -34,7 +34,7 @@ MOVE = 12
 """What copying an element, or adding it to another, costs in multiplications within a matrix product."""
 RUN = 16
 """How many elements the start of a run costs: it counts where the last axis is copied, since a run is then a row."""
-GRAIN = 6_000_000
+GRAIN = 20_000_000
 """Multiplications from which on a range of the batch is worth a thread."""
 
 
