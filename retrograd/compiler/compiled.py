@@ -17,9 +17,10 @@ from retrograd.autograd.tensor import Tensor
 from retrograd.autograd.tree import flatten
 from retrograd.compiler.guards import Guards, argument_guards, around, mode_guards, module_guards, tensor_guards
 from retrograd.compiler.hearing import Hearing
-from retrograd.compiler.operations import Argument, Array, GiveUp, Made, Recording
-from retrograd.compiler.program import Program, lower
-from retrograd.compiler.recorder import Recorder, array_of, existing_tensors
+from retrograd.compiler.lowering import lower
+from retrograd.compiler.operations import Argument, GiveUp, Made, Recording
+from retrograd.compiler.program import Program
+from retrograd.compiler.recorder import Recorder, array_of
 from retrograd.nn.module import Module
 from retrograd.nn.parameter import Buffer, Parameter
 
@@ -176,6 +177,8 @@ class Attempt:
         self.places = {key: i for i, key in enumerate(tensors)}
         self.recorder = Recorder(list(tensors.values()))
         self.hearing = Hearing(self.recorder)
+        for guard in self.seen:
+            self.recorder.see(guard.value)
         self.before = list(argument_guards(self.leaves))
         self.modes = list(mode_guards())
 
@@ -219,11 +222,11 @@ class Attempt:
         recorder = self.recorder
         if id(leaf) in recorder.arguments:
             return Argument(recorder.arguments[id(leaf)])
-        if id(leaf) in recorder.known and recorder.place(leaf._array) != Array(leaf, True):
-            return leaf
-        place = recorder.place(leaf._array)
+        place = recorder.place(array_of(leaf))
         if place is not None and place.gradient:
             return place
+        if id(leaf) not in recorder.fresh:
+            return leaf
         value = recorder.find(leaf._array)
         if value is None:
             raise GiveUp(f"the result of shape {leaf.shape} was made outside the recorded operations")
@@ -239,12 +242,13 @@ class Attempt:
     def refuse_leaks(self, returned: list[Any]) -> None:
         """A Tensor that the step has computed and somebody keeps would not be renewed by a replay."""
         allowed = {id(t) for t in returned}
-        for tensor in existing_tensors().values():
-            if id(tensor) in self.recorder.known or id(tensor) in allowed or id(tensor) in self.recorder.arguments:
+        recorder = self.recorder
+        for tensor in [made() for made in list(recorder.fresh.values())]:
+            if tensor is None or id(tensor) in allowed:
                 continue
             array = array_of(tensor)
-            place = self.recorder.place(array)
-            if (place is None or not place.gradient) and id(array) in self.recorder.by_id:
+            place = recorder.place(array)
+            if (place is None or not place.gradient) and id(array) in recorder.by_id:
                 raise GiveUp(f"a Tensor of shape {tensor.shape} that it computes is kept beyond the call: return it")
 
 

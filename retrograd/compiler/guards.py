@@ -216,6 +216,7 @@ def tensor_guards(read: Iterable[tuple[Tensor, Any, bool]]) -> Iterator[Guard]:
         if required:
             names = {**names, "leaf": AccumulateGrad}
             yield Guard("$tensor._node.__class__ is $leaf", names, f"whether {subject} requires a gradient", True)
+            yield Guard("bool($tensor._node.hooks)", names, f"the hooks of {subject}", False)
         else:
             yield Guard("$tensor._node", names, f"whether {subject} requires a gradient", None)
 

@@ -18,9 +18,10 @@ from retrograd.autograd import graph, promotion, view
 from retrograd.autograd.graph import AccumulateGrad, Node, Parts, Pick
 from retrograd.autograd.methods import conversion, creation, data
 from retrograd.autograd.modes import set_grad_enabled, state
-from retrograd.autograd.primitive import Primitive
+from retrograd.autograd.primitive import REGISTRY, Primitive
+from retrograd.autograd.rows import Waiting
 from retrograd.autograd.taps import Taps
-from retrograd.autograd.tensor import Tensor
+from retrograd.autograd.tensor import Tensor, make
 from retrograd.autograd.trace import user_line
 from retrograd.backends import FUNCTIONS, backend_of_array
 from retrograd.backends.generator import Generator
@@ -30,6 +31,7 @@ from retrograd.compiler.operations import GiveUp, Operation, Value
 from retrograd.compiler.recorder import Recorder, array_of, is_array, memory
 from retrograd.nn import uninitialized
 from retrograd.nn.module import Module
+from retrograd.nn.parameter import Parameter
 
 __all__ = ["Hearing"]
 
@@ -69,22 +71,38 @@ class Hearing:
         self.used: dict[int, Node] = {}
         self.passes: list[Pass] = []
         self.written: set[int] = set()
+        self.replaced: list[tuple[dict[str, Any], Any]] = []
         self.grad = state.grad
 
     def __enter__(self) -> Hearing:
         try:
             self.open()
         except BaseException:
-            self.taps.close()
+            self.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Puts everything back."""
         self.taps.close()
+        for scope, new in self.replaced:
+            scope["new"] = new
 
     def open(self) -> None:
         taps = self.taps
         taps.kernels(self.kernel)
+        taps.recorders(self.recorded)
+        for p in REGISTRY.values():
+            new = p.scope["new"]
+            self.replaced.append((p.scope, new))
+            p.scope["new"] = self.making_new(new)
+        taps.function(make, self.make)
+        taps.function(vars(Waiting)["of"].__func__, self.make)
+        taps.function(vars(Tensor)["grad"].fget, self.grad_of)
+        taps.function(Parameter.__init__, self.refused("makes a Parameter"))
         taps.rules(self.rule)
         for xp in {id(xp): xp for kind, xp in backend_of_array.items() if not issubclass(kind, Tensor)}.values():
             taps.backend(xp, FUNCTIONS, self.function)
@@ -146,6 +164,37 @@ class Hearing:
             return original(*args, **kwargs)
 
         return hear
+
+    # ---- Tensors
+
+    def making_new(self, new: Any) -> Original:
+        """What recorders make Tensors with."""
+
+        def made(kind: Any) -> Any:
+            tensor = new(kind)
+            if self.taps.hears():
+                self.recorder.made(tensor)
+            return tensor
+
+        return made
+
+    def make(self, original: Original, args: Any, kwargs: Any) -> Any:
+        """A Tensor is made around an array."""
+        tensor = original(*args, **kwargs)
+        self.recorder.made(tensor)
+        return tensor
+
+    def grad_of(self, original: Original, args: Any, kwargs: Any) -> Any:
+        """The gradient of a Tensor is asked for."""
+        self.recorder.see(args[0])
+        return original(*args, **kwargs)
+
+    def recorded(self, p: Primitive, run: Original, args: Any, kwargs: Any) -> Any:
+        """A primitive is called with Tensors."""
+        if not self.deaf:
+            for tensor in args:
+                self.recorder.see(tensor)
+        return run(*args, **kwargs)
 
     # ---- operations
 
@@ -280,8 +329,11 @@ class Hearing:
     @heard
     def call(self, original: Original, args: Any, kwargs: Any) -> Any:
         """A module is called."""
-        if id(args[0]) not in self.modules:
-            self.modules[id(args[0])] = args[0], dict(vars(args[0]))
+        module = args[0]
+        if id(module) not in self.modules:
+            self.modules[id(module)] = module, dict(vars(module))
+            for value in vars(module).values():
+                self.recorder.see(value)
         return original(*args, **kwargs)
 
     # ---- conversions that recorders make before their kernels
@@ -522,7 +574,7 @@ class Hearing:
         target = self.recorder.bind_tensor(leaf, "backward")
         if not isinstance(target, tuple) or hasattr(target, "place"):
             self.recorder.emit(Operation(add_to_grad, "accumulate", (target, value), effect=True))
-            self.recorder.forget(leaf._grad._array)
+            self.recorder.forget(array_of(leaf._grad))
         elif had is None:
             self.recorder.rename(leaf._grad._array, value)
         else:
@@ -562,6 +614,7 @@ class Hearing:
     def array(self, original: Original, args: Any, kwargs: Any) -> Any:
         """A Tensor's array is asked for: by the library, or by the user, who may read it."""
         (tensor,) = args
+        self.recorder.see(tensor)
         before = tensor._array
         after = original(tensor)
         if after is not before:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import gc
 import types
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from retrograd.autograd.ops.indexing import Places
-from retrograd.autograd.taps import subclasses
+from retrograd.autograd.rows import Waiting
 from retrograd.autograd.tensor import Tensor
 from retrograd.backends import Device, backend_of_array
 from retrograd.compiler.operations import Argument, Array, Built, GiveUp, Made, Operation, Value
 
-__all__ = ["Recorder", "existing_tensors", "is_array"]
+__all__ = ["Recorder", "is_array"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type, np.dtype, type(...), types.ModuleType, Device)
 """Types whose objects hold no arrays."""
@@ -33,9 +34,10 @@ class Recorder:
         self.operations: list[Operation] = []
         self.reason: GiveUp | None = None
         self.arguments = {id(t): i for i, t in reversed(list(enumerate(arguments)))}
-        self.known = existing_tensors()
-        for t in arguments:
-            self.known.pop(id(t), None)
+        self.fresh: dict[int, weakref.ref[Tensor]] = {}
+        """Tensors that the step has made."""
+        self.seen: dict[int, Tensor] = {}
+        """Those that were there before, and have come by."""
         self.given = list(arguments)
         self.read: dict[int, tuple[Tensor, Any, bool]] = {}
         self.by_id: dict[int, Value] = {}
@@ -45,6 +47,18 @@ class Recorder:
         self.memories: dict[int, int] = {}
         self.count = 0
         self.inputs = [self.read_array(Array(Argument(self.arguments[id(t)]), False), t._array) for t in arguments]
+
+    # ---- Tensors
+
+    def made(self, tensor: Tensor) -> None:
+        """The step has made a Tensor."""
+        key = id(tensor)
+        self.fresh[key] = weakref.ref(tensor, lambda _: self.fresh.pop(key, None))
+
+    def see(self, tensor: Any) -> None:
+        """A Tensor comes by: it, or its gradient, may be where an array comes from."""
+        if isinstance(tensor, Tensor) and id(tensor) not in self.fresh and id(tensor) not in self.arguments:
+            self.seen[id(tensor)] = tensor
 
     # ---- values
 
@@ -91,7 +105,7 @@ class Recorder:
         place = self.places.get(id(array))
         if place is None or current(place, self.given) is not array:
             self.places = {}
-            for tensor in [*self.known.values(), *self.given]:
+            for tensor in [*self.seen.values(), *self.given]:
                 own: Any = Argument(self.arguments[id(tensor)]) if id(tensor) in self.arguments else tensor
                 self.places.setdefault(id(array_of(tensor)), Array(own, False))
                 grad = getattr(tensor, "_grad", None)
@@ -168,7 +182,11 @@ class Recorder:
         """An argument, a Tensor that existed before, or one made around a value."""
         if id(tensor) in self.arguments:
             return Argument(self.arguments[id(tensor)])
-        if id(tensor) in self.known:
+        place = self.place(tensor._array)
+        if place is not None and place.gradient:
+            return place
+        if id(tensor) not in self.fresh:
+            self.see(tensor)
             return tensor
         value = self.find(tensor._array)
         if value is None:
@@ -180,7 +198,7 @@ class Recorder:
         if isinstance(thing, PLAIN) or depth < 0:
             return False
         if isinstance(thing, Tensor):
-            return id(thing) not in self.known
+            return id(thing) in self.fresh
         if is_array(thing):
             return id(thing) in self.by_id
         if isinstance(thing, types.FunctionType):
@@ -211,7 +229,9 @@ def is_array(thing: Any) -> bool:
 
 
 def array_of(tensor: Tensor) -> Any:
-    """Its array; a parameter whose shape is not known yet has none."""
+    """Its array; a parameter whose shape is not known yet, and a gradient that waits, have none."""
+    if isinstance(tensor, Waiting):
+        return None
     try:
         return tensor._array
     except Exception:
@@ -243,9 +263,3 @@ def same_view(array: Any, base: Any) -> bool:
 def rebuilt(nest: Any, parts: list[Any]) -> Any:
     """A tuple or list of the same kind with other parts."""
     return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
-
-
-def existing_tensors() -> dict[int, Tensor]:
-    """All Tensors that there are, by their identity."""
-    kinds = {Tensor, *subclasses(Tensor)}
-    return {id(thing): thing for thing in gc.get_objects() if type(thing) in kinds}
