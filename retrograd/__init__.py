@@ -7,6 +7,10 @@
 tensor([2., 4.])
 """
 
+import os
+
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "12")  # before NumPy is imported; why is in backends/threads.py
+
 import importlib
 from math import e, inf, nan, pi
 from typing import Any

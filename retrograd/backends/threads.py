@@ -38,6 +38,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+# OpenBLAS's threads wait for their next product in a loop, for some hundredths of a second, and take a core from every
+# range that is shared out meanwhile. `retrograd/__init__.py` lets them wait 2¹² ticks; a NumPy that was imported before
+# has read its environment already.
 number = cores()
 pool: ThreadPoolExecutor | None = None
 sharing = threading.Lock()

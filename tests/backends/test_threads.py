@@ -121,3 +121,11 @@ def test_a_forked_process_starts_threads_of_its_own():
         "sys.exit(0) if pid == 0 else sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_threads_of_openblas_are_told_to_sleep_before_numpy_starts_them():
+    code = "import os, retrograd; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    for given, expected in (({}, "12"), ({"OPENBLAS_THREAD_TIMEOUT": "20"}, "20")):
+        out = subprocess.run([sys.executable, "-c", code], env={**environment, **given}, capture_output=True, text=True)
+        assert out.stdout.strip() == expected
