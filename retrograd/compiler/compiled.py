@@ -202,7 +202,8 @@ class Attempt:
         self.refuse_leaks(leaves)
         guards = [*self.modes, *self.seen, *module_guards(self.hearing.modules.values())]
         guards += tensor_guards(self.recorder.read.values())
-        names: dict[int, str] = {}
+        # By the variables that hold them, and the paths of parameters.
+        names = {id(g.value): g.subject.split("'")[1] for g in self.seen if not g.equal and "'" in g.subject}
         for i, (module, _) in enumerate(self.hearing.modules.values()):
             for path, parameter in (*module.named_parameters(), *module.named_buffers()):
                 names.setdefault(id(parameter), f"{path}" if not i else f"{type(module).__name__.lower()}_{path}")
