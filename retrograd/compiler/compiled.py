@@ -15,6 +15,7 @@ from retrograd.autograd.modes import state
 from retrograd.autograd.promotion import explain
 from retrograd.autograd.tensor import Tensor
 from retrograd.autograd.tree import flatten
+from retrograd.compiler.differentiable import Backward, Replay, halves, heard_backward
 from retrograd.compiler.guards import Guards, argument_guards, around, mode_guards, module_guards, tensor_guards
 from retrograd.compiler.hearing import Hearing
 from retrograd.compiler.lowering import lower
@@ -181,6 +182,7 @@ class Attempt:
             self.recorder.see(guard.value)
         self.before = list(argument_guards(self.leaves))
         self.modes = list(mode_guards())
+        self.backward: Backward | None = None
 
     def run(self) -> Any:
         """The call itself, heard."""
@@ -191,7 +193,18 @@ class Attempt:
             if isinstance(guard.value, Iterator):
                 self.hearing.give_up(f"{guard.subject} is an iterator, which gives something else every time")
         with self.hearing:
-            return self.function(*self.args, **self.kwargs)
+            result = self.function(*self.args, **self.kwargs)
+            live = [t for t in flatten(result)[0] if isinstance(t, Tensor) and self.lives(t)]
+            if live and not self.hearing.deaf:
+                self.backward = self.hearing.noting(heard_backward, self.hearing, live)
+            return result
+
+    def lives(self, tensor: Tensor) -> bool:
+        """Whether a result has a graph that is still to be used."""
+        node = tensor._node
+        if node is None or isinstance(node, AccumulateGrad) or id(tensor) not in self.recorder.fresh:
+            return False
+        return id(node) not in self.hearing.used
 
     def variant(self, result: Any) -> Variant:
         """The program. Raises GiveUp, with the reason, where there can be none."""
@@ -207,10 +220,12 @@ class Attempt:
         for i, (module, _) in enumerate(self.hearing.modules.values()):
             for path, parameter in (*module.named_parameters(), *module.named_buffers()):
                 names.setdefault(id(parameter), f"{path}" if not i else f"{type(module).__name__.lower()}_{path}")
-        heard = Recording(
-            self.recorder.operations, returned, list(self.recorder.read.values()), len(self.places), names
-        )
-        variant = Variant(self, heard, Guards(guards), Guards(self.before, parameters(self.leaves)))
+        heard = Recording(self.recorder.operations, returned, len(self.places), names)
+        accepts = Guards(self.before, parameters(self.leaves))
+        if self.backward is None:
+            variant = Variant(self, heard, Guards(guards), accepts)
+        else:
+            variant = DifferentiableVariant(self, heard, Guards(guards), accepts, self.backward, leaves)
         changed = variant.guards.broken()
         if changed is not None:
             raise GiveUp(f"the step changes what it depends on: {changed}")
@@ -234,10 +249,10 @@ class Attempt:
         node = leaf._node
         if node is None:
             return Made(value)
+        if self.backward is not None and id(leaf) in self.backward.results:
+            return Made(value)
         if id(node) not in self.hearing.used:
-            raise GiveUp(
-                "the result has a graph that is still to be used: compile the whole training step, or use no_grad"
-            )
+            raise GiveUp("the result has a graph that is still to be used: compile backward too, or use no_grad")
         return Made(value, node.name())
 
     def refuse_leaks(self, returned: list[Any]) -> None:
@@ -261,22 +276,32 @@ class Variant:
         self.structure = attempt.structure if attempt.leaves else None
         self.pick = [(attempt.places[id(t)], i) for i, t in enumerate(attempt.passed) if t is not None]
         try:
-            self.program = Program(heard, lower(heard))
+            self.program = self.lowered(heard)
         except TypeError as error:
             raise GiveUp(f"{error} cannot be written down") from None
         self.source = self.program.source
         self.head = self.source[: self.source.index("def step(")].count("\n") + 2
         self.filename = f"<compiled {getattr(attempt.function, '__name__', 'step')} {id(self):x}>"
         linecache.cache[self.filename] = (len(self.source), None, self.source.splitlines(True), self.filename)
-        exec(builtins.compile(self.source, self.filename, "exec"), self.program.scope)
-        self.step = self.program.scope["step"]
+        self.step = self.function_of(self.program)
+
+    def lowered(self, heard: Recording) -> Program:
+        """The program of a recording."""
+        return Program(heard, lower(heard), heard.result)
+
+    def function_of(self, program: Program) -> Any:
+        """A program as a function."""
+        exec(builtins.compile(program.source, self.filename, "exec"), program.scope)
+        return program.scope["step"]
+
+    def given(self, leaves: tuple[Any, ...]) -> list[Any]:
+        """The Tensors that the program takes, of all that is passed."""
+        tensors: dict[int, Any] = {place: leaves[i] for place, i in self.pick}
+        return [tensors[place] for place in range(len(tensors))]
 
     def __call__(self, *leaves: Any) -> Any:
         try:
-            if not self.pick:
-                return self.step()
-            tensors: dict[int, Any] = {place: leaves[i] for place, i in self.pick}
-            return self.step(*[tensors[place] for place in range(len(tensors))])
+            return self.step(*self.given(leaves)) if self.pick else self.step()
         except Exception as error:
             line = self.failed(error)
             if 0 <= line < self.program.first_effect:  # nothing has happened yet: the function itself may run
@@ -303,6 +328,53 @@ class Variant:
         if operation is None or operation.primitive is None:
             return error
         return explain(error, operation.primitive)
+
+
+class DifferentiableVariant(Variant):
+    """A program whose results have a graph, and the program of their gradients."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        heard: Recording,
+        guards: Guards,
+        accepts: Guards,
+        backward: Backward,
+        results: list[Any],
+    ) -> None:
+        self.backward = backward
+        self.live = [i for i, leaf in enumerate(results) if id(leaf) in backward.results]
+        super().__init__(attempt, heard, guards, accepts)
+        self.gradients = self.function_of(self.second)
+        self.source += "\n# backward\n" + self.second.source
+
+    def lowered(self, heard: Recording) -> Program:
+        heard.result = (heard.result, tuple(self.backward.grads))
+        operations = lower(heard)
+        result, grads = heard.result
+        forward, backward, saved = halves(operations, grads)
+        self.second = Program(heard, backward, grads, [*self.backward.cotangents, *saved])
+        numbers = {v.number for v in saved}
+        self.watched = [o.args[0].tensor for o in forward if o.name == "read" and o.outs.number in numbers]
+        shown = [leaf.value.number if isinstance(leaf, Made) else None for leaf in flatten(result)[0]]
+        self.kept = [i for i in self.live if shown[i] in numbers]
+        return Program(heard, forward, (result, tuple(saved)))
+
+    def __call__(self, *leaves: Any) -> Any:
+        returned = super().__call__(*leaves)
+        if returned is DEVIATED:
+            return returned
+        result, saved = returned
+        given = self.given(leaves)
+        found = flatten(result)[0]
+
+        def tensors(places: list[Any]) -> list[Any]:
+            return [given[place.place] if isinstance(place, Argument) else place for place in places]
+
+        watched = [*tensors(self.watched), *(found[i] for i in self.kept)]
+        outs = tuple([found[i] for i in self.live])
+        Replay(self.gradients, tensors(self.backward.leaves), saved, outs, watched)
+        return result
 
 
 def parameters(leaves: list[Any]) -> str:

@@ -102,8 +102,6 @@ class Recording:
     operations: list[Operation]
     result: Any
     """What the step returns: Values' Tensors in the places of Tensors, at any depth."""
-    read: list[tuple[Any, Any, bool]]
-    """The Tensors, not arguments, whose arrays are read; each with the array, and whether it required a gradient."""
     arguments: int
     """How many Tensors are passed."""
     names: dict[int, str]

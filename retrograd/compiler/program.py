@@ -34,8 +34,11 @@ RETAINING = frozenset({"accumulate", "setitem", "add_into", "touch"})
 class Program:
     """The source of a program, and the names that it uses."""
 
-    def __init__(self, recording: Recording, operations: list[Operation]) -> None:
-        self.recording, self.operations = recording, operations
+    def __init__(
+        self, recording: Recording, operations: list[Operation], result: Any, inputs: list[Value] | None = None
+    ) -> None:
+        self.recording, self.operations, self.result = recording, operations, result
+        self.inputs = inputs  # instead of Tensors
         self.scope: dict[str, Any] = {}
         self.named: dict[int, str] = {}
         self.lines: list[str] = []
@@ -59,7 +62,7 @@ class Program:
                 self.add(f"del {', '.join(dead)}", operation)
             if operation.decides:
                 self.first_effect = len(self.lines)
-        self.add(f"return {self.expression(self.recording.result)}", None)
+        self.add(f"return {self.expression(self.result)}", None)
 
     def add(self, line: str, operation: Any) -> None:
         self.lines.append(line)
@@ -68,7 +71,10 @@ class Program:
     @property
     def source(self) -> str:
         """The program as Python."""
-        arguments = ", ".join(f"x{i}" for i in range(self.recording.arguments))
+        if self.inputs is None:
+            arguments = ", ".join(f"x{i}" for i in range(self.recording.arguments))
+        else:
+            arguments = ", ".join(f"t{v.number}" for v in self.inputs)
         head = [f"def step({arguments}):", *("    " + line for line in self.lines)]
         return "\n".join([*self.fused, *head]) + "\n"
 
@@ -80,14 +86,14 @@ class Program:
         for i, operation in enumerate(self.operations):
             for value in (*operation.made(), *operation.used()):
                 last[value.number] = i
-        for value in values_in(self.recording.result):
+        for value in values_in(self.result):
             last[value.number] = len(self.operations)
         return last
 
     def lifetimes(self) -> tuple[dict[int, int], set[int]]:
         """By memory: the last operation that names it, and which memory somebody else holds."""
         last: dict[int, int] = {}
-        escaped: set[int] = {v.memory for v in values_in(self.recording.result)}
+        escaped: set[int] = {v.memory for v in (*values_in(self.result), *(self.inputs or ()))}
         for i, operation in enumerate(self.operations):
             for value in (*operation.made(), *operation.used()):
                 last[value.memory] = i

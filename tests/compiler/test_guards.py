@@ -231,9 +231,18 @@ def test_another_tensor_in_a_container_is_seen():
     assert compiled().item() == 0.0
 
 
-def test_a_graph_that_is_still_to_be_used_is_a_reason():
+def test_a_graph_with_a_node_of_the_user_s_that_is_still_to_be_used_is_a_reason():
+    class Same(rg.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
     w = rg.ones(2, requires_grad=True)
-    assert "still to be used" in fallen_back(lambda x: w * x, rg.ones(2))
+    assert "compile backward too" in fallen_back(lambda x: Same.apply(w * x), rg.ones(2))
 
 
 def test_a_hook_on_a_tensor_is_a_reason():
