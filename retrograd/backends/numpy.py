@@ -41,7 +41,7 @@ np.setbufsize(1024)  # elements; rows shorter than the buffer, which by default 
 
 name = "cpu"
 array_types: tuple[type, ...] = (np.ndarray, *dict.fromkeys(np.sctypeDict.values()))
-scratch_bytes = 2**22
+scratch_bytes = 2**23
 
 _FLOAT32 = np.dtype(np.float32)
 _FLOAT16 = np.dtype(np.float16)

@@ -36,6 +36,6 @@ def by_rows(xp: Any, kernel: Callable[..., None], *arrays: Any, grain: int = GRA
 
 
 def most_elements(xp: Any) -> int:
-    """Elements of a part: in float32 they fill the scratch memory. Calls for less cost more than the cache gains."""
-    most: int = xp.scratch_bytes // 4
+    """Elements of a part: in float32 half of the scratch memory. Less costs more calls than the cache gains."""
+    most: int = xp.scratch_bytes // 8
     return most
