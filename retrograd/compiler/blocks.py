@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +43,21 @@ class Block:
         inputs = {v.number: v for call in calls for v in call.used() if v.number not in made}
         self.inputs = list(inputs.values())
 
-    def source(self, name: str, program: Program) -> str:
+    def homes(self, dies: Callable[[Value], bool]) -> dict[int, Value]:
+        """Inputs over which outputs are written, once the block has read them for the last time."""
+        last = {v.number: i for i, call in enumerate(self.calls) for v in call.used()}
+        at = {call.outs.number: i for i, call in enumerate(self.calls)}
+        found: dict[int, Value] = {}
+        free = [v for v in self.inputs if v.dense and not v.uniform and dies(v)]
+        for out in sorted(self.outputs, key=lambda v: at[v.number]):
+            for v in free:
+                if (v.shape, v.dtype) == (out.shape, out.dtype) and last[v.number] <= at[out.number]:
+                    found[out.number] = v
+                    free.remove(v)
+                    break
+        return found
+
+    def source(self, name: str, program: Program, homes: dict[int, Value]) -> str:
         """The function that computes the outputs from the inputs."""
         shape = self.calls[0].outs.shape
         whole = [v for v in self.inputs if v.shape == shape and not v.uniform]
@@ -52,7 +67,9 @@ class Block:
         lines += [f"    t{v.number} = t{v.number}[{(0,) * len(v.shape or ())}]" for v in single]
         outputs = {v.number for v in self.outputs}
         for v in self.outputs:
-            lines.append(f"    t{v.number} = empty({shape}, {program.name(v.dtype, str(v.dtype))})")
+            home = homes.get(v.number)
+            fresh = f"empty({shape}, {program.name(v.dtype, str(v.dtype))})"
+            lines.append(f"    t{v.number} = {fresh if home is None else f't{home.number}.reshape({shape})'}")
             lines.append(f"    o{v.number} = t{v.number}.reshape(-1)")
         lines.append("    def task(start, stop):")
         body, scratch = self.body(program, {v.number for v in whole}, outputs)
@@ -124,7 +141,7 @@ def blocks(operations: list[Operation], result: Any) -> list[Operation]:
         remaining[v.number] = remaining.get(v.number, 0) + 1
 
     def close() -> None:
-        if len(calls) > 1:
+        if calls:
             inside: dict[int, int] = {}
             for call in calls:
                 for v in call.used():
@@ -133,8 +150,6 @@ def blocks(operations: list[Operation], result: Any) -> list[Operation]:
             for v in outputs:
                 v.owned, v.dense = True, True
             found.append(fused(Block(list(calls), outputs)))
-        else:
-            found.extend(calls)
         calls.clear()
 
     for operation in operations:

@@ -116,7 +116,7 @@ class Program:
             owner = f"{self.expression(place.tensor)}{'._grad' if place.gradient else ''}._array"
             return f"{self.target(operation.outs)} = {owner}"
         if isinstance(operation.function, Block):
-            return self.block(operation)
+            return self.block(operation, dies)
         if operation.name == "accumulate":
             leaf, value = operation.args
             owned = ", True" if dies(value) and value.dense else ""
@@ -153,11 +153,11 @@ class Program:
                 return value
         return None
 
-    def block(self, operation: Operation) -> str:
+    def block(self, operation: Operation, dies: Any) -> str:
         """A fused block: its function comes before the program's."""
         block: Block = operation.function
         name = f"fused_{len(self.fused) + 1}"
-        self.fused.append(block.source(name, self))
+        self.fused.append(block.source(name, self, block.homes(dies)))
         self.scope["share"], self.scope["empty"] = threads.share, np.empty
         args = ", ".join(f"t{v.number}" for v in block.inputs)
         return f"{self.target(operation.outs)} = {name}({args})"
