@@ -257,7 +257,7 @@ class Attempt:
 
     def refuse_leaks(self, returned: list[Any]) -> None:
         """A Tensor that the step has computed and somebody keeps would not be renewed by a replay."""
-        allowed = {id(t) for t in returned}
+        allowed = {id(t) for leaf in returned for t in (leaf, getattr(leaf, "_whole", None))}
         recorder = self.recorder
         for tensor in [made() for made in list(recorder.fresh.values())]:
             if tensor is None or id(tensor) in allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from retrograd.autograd.methods.indexing import _in_range as check_positions
-from retrograd.autograd.methods.random import bernoulli, multinomial, normal
+from retrograd.autograd.methods.random import bernoulli, multinomial, normal, randperm
 from retrograd.autograd.ops.entropy import one_hot as one_hot_targets
 from retrograd.autograd.taps import subclasses
 from retrograd.autograd.tensor import Tensor
@@ -43,7 +43,7 @@ DECIDING: tuple[Any, ...] = (known_classes,)
 
 def effects() -> list[Any]:
     """Functions that are replayed as they are."""
-    found: list[Any] = [Optimizer.zero_grad, Module.zero_grad, bernoulli, multinomial, normal, *CHECKS]
+    found: list[Any] = [Optimizer.zero_grad, Module.zero_grad, bernoulli, multinomial, normal, randperm, *CHECKS]
     found += [vars(kind)["step"] for kind in {Optimizer, *subclasses(Optimizer)} if "step" in vars(kind)]
     found += [vars(kind)["step"] for kind in {LRScheduler, *subclasses(LRScheduler)} if "step" in vars(kind)]
     found += [swa_utils.AveragedModel.update_parameters, clip_grad.clip_grads_with_norm_, clip_grad.clip_grad_value_]

@@ -16,7 +16,7 @@ import numpy as np
 
 from retrograd.autograd import graph, promotion, view
 from retrograd.autograd.graph import AccumulateGrad, Node
-from retrograd.autograd.methods import conversion, creation, data
+from retrograd.autograd.methods import conversion, creation, data, indexing
 from retrograd.autograd.modes import set_grad_enabled, state
 from retrograd.autograd.primitive import REGISTRY, Primitive
 from retrograd.autograd.rows import Waiting
@@ -89,7 +89,7 @@ class Hearing(HearsBackward):
         engine = {graph.run: self.run, AccumulateGrad.accumulate: self.accumulate, Module.__call__: self.call}
         converting: dict[Any, Original] = {promotion.promote: self.promote, promotion.promote_difference: self.promote}
         converting |= {promotion.floating: self.promote, promotion.coerce: self.coerce, conversion.cast: self.cast}
-        making = {data.host_array: self.constant, creation.tensor: self.constant}
+        making = dict.fromkeys((data.host_array, creation.tensor, indexing._number), self.constant)
         changing = {view.touch: self.touch, view._keep_saved: self.keep_saved, vars(Tensor)["array"].fget: self.array}
         for function, hear in {**engine, **converting, **making, **changing}.items():
             taps.function(function, hear)
@@ -288,7 +288,7 @@ class Hearing(HearsBackward):
             if isinstance(operand, Tensor):
                 if array is not operand._array:
                     self.noting(self.converted, operand._array, array)
-            elif is_array(operand):
+            elif is_array(operand) and not isinstance(operand, np.generic):
                 self.noting(self.recorder.bind, operand, args[0].name)
             elif is_array(array):  # a number, made an array
                 self.noting(self.finished, Operation(array.copy, "number", ()), array)

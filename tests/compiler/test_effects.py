@@ -99,7 +99,7 @@ def test_noise_is_drawn_from_the_same_stream():
 
         def step(x, y):
             optimizer.zero_grad()
-            noisy = x + 0.1 * rg.randn_like(x) + rg.rand(3) * rg.bernoulli(rg.full((3,), 0.5))
+            noisy = x + 0.1 * rg.randn_like(x) + rg.rand(3) * rg.bernoulli(rg.full((3,), 0.5)) + 0.1 * rg.randperm(3)
             loss = nn.functional.cross_entropy(model(noisy), y)
             loss.backward()
             optimizer.step()

@@ -194,6 +194,17 @@ def test_targets_that_count_nothing_are_seen_when_they_come():
         compiled(x, rg.tensor([0, 9, 1]))
 
 
+def test_masks_scalars_of_numpy_and_views_of_results_are_compiled():
+    def mixed(x):
+        return x.masked_fill(x > 0, -1.0), np.float32(2) * x, x.max(1)[0], rg.where(x < 0, x, 0.0)
+
+    compiled = rg.compile(mixed, fullgraph=True)
+    for _ in range(3):
+        x = rg.randn(3, 4)
+        for expected, found in zip(mixed(x), compiled(x), strict=True):
+            assert rg.equal(found, expected)
+
+
 # ---- reasons
 
 
