@@ -1,13 +1,14 @@
 """The memory of a recording: which array is which value, and the operations so far.
 
-Values are known by the identity of their arrays, all of which are kept until the recording ends. An array comes from an
-argument, from an operation that was heard, or from a Tensor that existed before (then it is read again in every
-replay); one that comes from nowhere else cannot be replayed.
+Values are known by the identity of their arrays, as long as these live. An array comes from an argument, from an
+operation that was heard, or from a Tensor that existed before (then it is read again in every replay); one that comes
+from nowhere else cannot be replayed.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import types
 import weakref
 from collections.abc import Iterator, Sequence
@@ -41,10 +42,11 @@ class Recorder:
         self.given = list(arguments)
         self.read: dict[int, tuple[Tensor, Any, bool]] = {}
         self.by_id: dict[int, Value] = {}
-        self.kept: list[Any] = []
+        self.watched: dict[tuple[str, int], Any] = {}
         self.places: dict[int, Array] = {}
         self.reads: dict[Array, Value] = {}
         self.memories: dict[int, int] = {}
+        self.regions = itertools.count(1)
         self.count = 0
         self.inputs = [self.read_array(Array(Argument(self.arguments[id(t)]), False), t._array) for t in arguments]
 
@@ -68,19 +70,40 @@ class Recorder:
         if not is_array(array):
             value = Value(self.count, None, None, self.count)
         else:
-            key = id(memory(array))
+            key = self.memory_of(array)
             value = Value(
                 self.count,
                 tuple(array.shape),
                 array.dtype,
-                self.memories.get(key, key),
+                key,
                 array.ndim == 0 or bool(array.flags.c_contiguous),
                 array.size > 1 and not any(array.strides),
                 owned,
             )
         self.by_id[id(array)] = value
-        self.kept.append(array)
+        self.watch("value", array, self.by_id)
         return value
+
+    def memory_of(self, array: Any) -> int:
+        """The number of an array's memory, and of all that shows it."""
+        owner = memory(array)
+        if id(owner) not in self.memories:
+            self.memories[id(owner)] = next(self.regions)
+            self.watch("memory", owner, self.memories)
+        return self.memories[id(owner)]
+
+    def watch(self, what: str, thing: Any, table: dict[int, Any]) -> None:
+        """Forgets what a table says of a thing when that is gone; what cannot tell is kept (NumPy's scalars)."""
+        key = id(thing)
+
+        def gone(_: Any) -> None:
+            table.pop(key, None)
+            self.watched.pop((what, key), None)
+
+        try:
+            self.watched[what, key] = weakref.ref(thing, gone)
+        except TypeError:
+            self.watched[what, key] = thing
 
     def derived(self, shape: tuple[int, ...], dtype: Any, like: Value | None = None) -> Value:
         """A new value that no array stands for: new memory, or perhaps that of another value."""
@@ -130,8 +153,10 @@ class Recorder:
     def rename(self, array: Any, value: Value) -> None:
         """Lets an array stand for a value from now on."""
         self.by_id[id(array)] = value
-        self.memories[id(memory(array))] = value.memory
-        self.kept.append(array)
+        owner = memory(array)
+        self.memories[id(owner)] = value.memory
+        self.watch("memory", owner, self.memories)
+        self.watch("value", array, self.by_id)
 
     def forget(self, array: Any) -> None:
         """An array that now belongs to a Tensor is read from there."""
