@@ -276,14 +276,14 @@ class Variant:
         self.structure = attempt.structure if attempt.leaves else None
         self.pick = [(attempt.places[id(t)], i) for i, t in enumerate(attempt.passed) if t is not None]
         try:
-            self.program = self.lowered(heard)
+            program = self.lowered(heard)
         except TypeError as error:
             raise GiveUp(f"{error} cannot be written down") from None
-        self.source = self.program.source
+        self.source, self.places, self.first_effect = program.source, program.places, program.first_effect
         self.head = self.source[: self.source.index("def step(")].count("\n") + 2
         self.filename = f"<compiled {getattr(attempt.function, '__name__', 'step')} {id(self):x}>"
         linecache.cache[self.filename] = (len(self.source), None, self.source.splitlines(True), self.filename)
-        self.step = self.function_of(self.program)
+        self.step = self.function_of(program)
 
     def lowered(self, heard: Recording) -> Program:
         """The program of a recording."""
@@ -304,7 +304,7 @@ class Variant:
             return self.step(*self.given(leaves)) if self.pick else self.step()
         except Exception as error:
             line = self.failed(error)
-            if 0 <= line < self.program.first_effect:  # nothing has happened yet: the function itself may run
+            if 0 <= line < self.first_effect:  # nothing has happened yet: the function itself may run
                 return DEVIATED
             raise self.explained(error, line) from None
 
@@ -324,10 +324,8 @@ class Variant:
 
     def explained(self, error: Exception, line: int) -> Exception:
         """The error that the function itself would raise."""
-        operation = self.program.places[line] if line < len(self.program.places) else None
-        if operation is None or operation.primitive is None:
-            return error
-        return explain(error, operation.primitive)
+        primitive = self.places[line] if 0 <= line < len(self.places) else None
+        return error if primitive is None else explain(error, primitive)
 
 
 class DifferentiableVariant(Variant):
@@ -347,6 +345,7 @@ class DifferentiableVariant(Variant):
         super().__init__(attempt, heard, guards, accepts)
         self.gradients = self.function_of(self.second)
         self.source += "\n# backward\n" + self.second.source
+        del self.second
 
     def lowered(self, heard: Recording) -> Program:
         heard.result = (heard.result, tuple(self.backward.grads))

@@ -42,7 +42,8 @@ class Program:
         self.scope: dict[str, Any] = {}
         self.named: dict[int, str] = {}
         self.lines: list[str] = []
-        self.places: list[Operation | None] = []
+        self.places: list[Any] = []
+        """The primitive of every line, if it is one's."""
         self.fused: list[str] = []
         self.first_effect = 0
         """The first line that does more than compute; without decisions before it, 0."""
@@ -66,7 +67,7 @@ class Program:
 
     def add(self, line: str, operation: Any) -> None:
         self.lines.append(line)
-        self.places.append(operation)
+        self.places.append(None if operation is None else operation.primitive)
 
     @property
     def source(self) -> str:
