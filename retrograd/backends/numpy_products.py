@@ -2,19 +2,19 @@
 
 OpenBLAS multiplies without first packing its operands where rows · inner · columns is at most a million and both are
 stored by rows (its "small matrix" kernels, interface/gemm.c). A few rows times a very long matrix, as a convolution
-with few channels has it, runs twice as fast in blocks of columns that small. A block is one thread's work, hence only
-where there are few threads.
+with few channels has it, runs twice as fast in blocks of columns that small. A block is one thread's work, so with more
+threads only products of which a block takes next to nothing are cut.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 import numpy as np
 
 from retrograd.backends.contract import Array
+from retrograd.backends.threads import one_thread
 
 __all__ = ["matmul"]
 
@@ -25,35 +25,29 @@ SMALL = 1_000_000
 STEP = 64
 """Blocks have a multiple of so many columns: with fewer the calls cost what the kernels gain."""
 
-
 TINY = 512
 """Elements of a result that is so small against its operands that these are better multiplied slice by slice."""
-
 
 FEW = 4096
 """Elements of a left matrix up to which the call itself counts: that of `dot` takes half the time."""
 
 
-def _threads() -> int:
-    """How many threads the library of products uses, as far as the environment tells."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name, "").isdecimal():
-            return int(os.environ[name])
-    return os.cpu_count() or 1
-
-
-LONG = 512 if _threads() <= 2 else 1 << 62
+LONG = 512
 """Columns from which on blocks are worth a look."""
+THIN = 256
+"""Elements of a left matrix so small that blocks are faster on one thread than the whole on two."""
 
 
 def matmul(x: Array, y: Array) -> Array:
-    if x.size <= FEW and x.ndim == 2 == y.ndim and x.dtype is y.dtype and x.dtype.char in "fd" and len(y) == x.shape[1]:
+    fit = x.ndim == 2 == y.ndim and x.shape[1] == y.shape[0] and x.dtype is y.dtype
+    if fit and x.size <= FEW and y.shape[1] < LONG and x.dtype.char in "fd":
         return np.dot(x, y)
     if x.dtype.char == "e" and y.dtype.char == "e":
         return matmul(x.astype(_FLOAT32), y.astype(_FLOAT32)).astype(_FLOAT16)
     if y.ndim > 1 and y.shape[-1] >= LONG and x.ndim == y.ndim and y.strides[-1] == y.itemsize:
         width = SMALL // max(1, x.shape[-2] * x.shape[-1])
-        if STEP <= width < y.shape[-1] and x.dtype == y.dtype and x.shape[-1] == y.shape[-2]:
+        fits = STEP <= width < y.shape[-1] and x.dtype == y.dtype and x.shape[-1] == y.shape[-2]
+        if fits and (one_thread() or x.shape[-2] * x.shape[-1] <= THIN):
             return _in_blocks(np.ascontiguousarray(x), y, width)
     if x.shape[-1:] >= (4 * LONG,) and x.ndim == y.ndim > 1 and x.shape[-2] * y.shape[-1] <= TINY:
         return _in_slices(x, y, LONG)

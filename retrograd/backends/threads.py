@@ -22,7 +22,7 @@ import numpy as np
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["get_num_threads", "in_ranges", "set_num_threads", "share"]
+__all__ = ["get_num_threads", "in_ranges", "one_thread", "set_num_threads", "share"]
 
 Task = Callable[[int, int], None]
 
@@ -55,6 +55,11 @@ def get_num_threads() -> int:
     1
     """
     return number
+
+
+def one_thread() -> bool:
+    """Whether what is called here has one thread to itself: there are no others, or they have ranges of their own."""
+    return number == 1 or sharing.locked()
 
 
 def set_num_threads(n: int) -> None:
