@@ -18,8 +18,10 @@ from retrograd.backends.contract import Array, Axis
 
 __all__ = ["MANY", "sum_many"]
 
-MANY = 8192
+MANY = 2**13
 """Elements from which on products pay."""
+WHOLE = 2**16
+"""The same for the sum of all elements, which `np.add.reduce` takes in one run."""
 LONG = 256
 """Elements that one product may sum: four times as many along the last axis, where it keeps many partial sums."""
 MATRIX = 1024
@@ -35,7 +37,8 @@ def _ones(n: int, dtype: str) -> Array:
 
 def sum_many(x: Array, axis: Axis, keepdims: bool) -> Array:
     """The sum of MANY elements and more along axes, as `np.add.reduce` has it."""
-    if x.dtype.char not in "fd" or not x.flags.c_contiguous:
+    in_one_run = x.size < WHOLE and (axis is None or x.ndim == 1)
+    if in_one_run or x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return _add_reduce(x, axis, None, None, keepdims)
     ndim, shape = x.ndim, x.shape
     if axis is None:

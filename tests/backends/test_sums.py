@@ -9,6 +9,8 @@ from retrograd.backends import numpy as xp
 from retrograd.backends.numpy_sums import MANY
 
 SHAPES = [
+    (70_000,),
+    (70_001,),
     (9000,),
     (9973,),
     (100, 100),
