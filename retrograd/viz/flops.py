@@ -40,7 +40,7 @@ write_view
 """
 _REDUCING = """
 all any argmax argmin count_nonzero cumulative_max_places cumulative_prod cumulative_sum logcumsumexp logsumexp max
-mean median min prod std sum var vector_norm
+mean median min prod std sum sum_of_squares var vector_norm
 """
 MOVING, REDUCING = frozenset(_MOVING.split()), frozenset(_REDUCING.split())
 

@@ -54,6 +54,14 @@ test_cross_entropy_of_images = function(
 test_cross_entropy_with_weights_and_ignored_targets = function(
     with_weights, weighted, shapes=[(4, 3)], reduction=each("mean", "sum", "none")
 )
+test_mse = function(
+    lambda x, y, reduction: F.mse_loss(x, y, reduction=reduction),
+    lambda x, y, reduction: (np.mean if reduction == "mean" else np.sum)((x - y) ** 2),
+    "any",
+    "any",
+    shapes=[[(2, 3)] * 2, [(5,)] * 2],
+    reduction=each("mean", "sum"),
+)
 test_huber = elementwise(
     ops.huber,
     lambda x, delta: np.where(np.abs(x) < delta, x * x / 2, delta * (np.abs(x) - delta / 2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,17 @@ def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
         dx *= out
 
     return along(xp, axis, kernel, g, out)
+
+
+@primitive(name="MseLoss")
+def sum_of_squares(xp: Any, x: Any, *, mean: bool) -> Any:
+    """Σ x² over all elements, or its mean."""
+    return (xp.mean if mean else xp.sum)(xp.square(x))
+
+
+@sum_of_squares.vjp
+def _(xp: Any, g: Any, x: Any, mean: bool) -> Any:
+    return x * (g * (2 / math.prod(x.shape) if mean else 2))
 
 
 @primitive

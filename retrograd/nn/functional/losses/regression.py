@@ -26,7 +26,10 @@ def mse_loss(
     integers.
     """
     refuse_legacy(size_average, reduce)
-    return weighted(ops.square(residuals(input, target, "mse_loss")), weight, reduction)
+    errors = residuals(input, target, "mse_loss")
+    if weight is None and reduction in ("mean", "sum") and errors._array.size:
+        return ops.sum_of_squares(errors, mean=reduction == "mean")
+    return weighted(ops.square(errors), weight, reduction)
 
 
 def l1_loss(
