@@ -2,7 +2,8 @@
 
 Where CuPy means what the contract means, a name is CuPy's function; the rest of this file absorbs the differences, each
 with its reason. Nothing here copies to the host unless its docstring says so. Array operands belong to the current GPU.
-Reading and writing by index is in `cupy_indexing.py`, the fused updates of optimizers in `cupy_updates.py`.
+Reading and writing by index is in `cupy_indexing.py`, decompositions in `cupy_linalg.py`, copies that the GPU makes by
+itself in `cupy_copies.py`, the fused updates of optimizers in `cupy_updates.py`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy as cp
-import cupyx
 import numpy as np
 
 from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.cupy_copies import finish_copy as finish_copy
+from retrograd.backends.cupy_copies import is_pinned as is_pinned
+from retrograd.backends.cupy_copies import pinned as pinned
+from retrograd.backends.cupy_copies import start_copy as start_copy
+from retrograd.backends.cupy_copies import under_way as under_way
 from retrograd.backends.cupy_indexing import add_along_axis as add_along_axis
 from retrograd.backends.cupy_indexing import getitem as getitem
 from retrograd.backends.cupy_indexing import index_add as index_add
@@ -25,6 +30,15 @@ from retrograd.backends.cupy_indexing import put_along_axis as put_along_axis
 from retrograd.backends.cupy_indexing import setitem as setitem
 from retrograd.backends.cupy_indexing import take_along_axis as take_along_axis
 from retrograd.backends.cupy_kernels import kernels
+from retrograd.backends.cupy_linalg import cholesky as cholesky
+from retrograd.backends.cupy_linalg import det as det
+from retrograd.backends.cupy_linalg import eigh as eigh
+from retrograd.backends.cupy_linalg import inv as inv
+from retrograd.backends.cupy_linalg import lstsq as lstsq
+from retrograd.backends.cupy_linalg import qr as qr
+from retrograd.backends.cupy_linalg import slogdet as slogdet
+from retrograd.backends.cupy_linalg import solve as solve
+from retrograd.backends.cupy_linalg import svd as svd
 from retrograd.backends.cupy_updates import adam_step as adam_step
 from retrograd.backends.cupy_updates import sgd_step as sgd_step
 from retrograd.backends.shapes import elements_along, normalized_axis, window_layout
@@ -440,7 +454,7 @@ def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]
     return cp.lib.stride_tricks.as_strided(x, *window_layout(x.shape, x.strides, window, axes))
 
 
-# ---- products and linear algebra; decompositions wait for the GPU to learn whether they succeeded
+# ---- products
 matmul = cp.matmul
 
 
@@ -448,104 +462,10 @@ def einsum(equation: str, *operands: Array) -> Array:
     return cp.einsum(equation, *operands, optimize=len(operands) > 1)
 
 
-def inv(x: Array) -> Array:
-    with cupyx.errstate(linalg="raise"):
-        return cp.linalg.inv(x)
-
-
-def det(x: Array) -> Array:
-    return cp.linalg.det(x)
-
-
-def slogdet(x: Array) -> tuple[Array, Array]:
-    sign_, logarithm = cp.linalg.slogdet(x)
-    return sign_, logarithm
-
-
-def solve(x: Array, y: Array) -> Array:
-    if y.ndim > 1:  # CuPy does not broadcast the batches
-        batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-        x = cp.broadcast_to(x, (*batch, *x.shape[-2:]))
-        y = cp.broadcast_to(y, (*batch, *y.shape[-2:]))
-    with cupyx.errstate(linalg="raise"):
-        return cp.linalg.solve(x, y)
-
-
-def cholesky(x: Array) -> Array:
-    with cupyx.errstate(linalg="raise"):
-        return cp.linalg.cholesky(x)
-
-
-def qr(x: Array, *, mode: str = "reduced") -> tuple[Array, Array]:
-    q, r = cp.linalg.qr(x, mode)
-    return q, r
-
-
-def svd(x: Array, *, full_matrices: bool = True) -> tuple[Array, Array, Array]:
-    with cupyx.errstate(linalg="raise"):
-        u, s, vh = cp.linalg.svd(x, full_matrices)
-    return u, s, vh
-
-
-def eigh(x: Array) -> tuple[Array, Array]:
-    with cupyx.errstate(linalg="raise"):
-        values, vectors = cp.linalg.eigh(x)
-    return values, vectors
-
-
-def lstsq(x: Array, y: Array) -> Array:
-    with cupyx.errstate(linalg="raise"):
-        return cp.linalg.lstsq(x, y, None)[0]
-
-
 # ---- host and device
 def from_host(x: Any) -> Array:
     """From page-locked memory CuPy copies while the host goes on, which might write there: hence it waits."""
     return cp.asarray(x, blocking=is_pinned(x))
-
-
-def pinned(x: Any) -> Any:
-    """A copy of a NumPy array in page-locked memory, which the GPU reads by itself. Not part of the contract."""
-    if not x.size:
-        return x
-    out = cupyx.empty_pinned(x.shape, x.dtype)
-    np.copyto(out, x)
-    return out
-
-
-def is_pinned(x: Any) -> bool:
-    """Whether a NumPy array, or what it is a view of, lies in page-locked memory."""
-    while isinstance(x, np.ndarray):
-        x = x.base
-    return isinstance(x.obj if isinstance(x, memoryview) else x, cp.cuda.PinnedMemoryPointer)
-
-
-_copying: dict[int, Any] = {}
-"""For every GPU the stream that copies to it while its other streams compute."""
-_under_way: list[tuple[Any, Any, Any]] = []
-"""Copies that may not be over: the event of their end, and both arrays, whose memory must not be given to others."""
-
-
-def start_copy(x: Any) -> tuple[Array, Any]:
-    """The array to be on the current GPU, and the event that `finish_copy` takes before the array is used.
-
-    Its memory is the current stream's, which may have used it for other arrays until now.
-    """
-    _under_way[:] = [copy for copy in _under_way if not copy[0].done]
-    device = int(cp.cuda.runtime.getDevice())
-    if device not in _copying:
-        _copying[device] = cp.cuda.Stream(non_blocking=True)
-    stream, out = _copying[device], cp.empty(x.shape, x.dtype)
-    stream.wait_event(cp.cuda.get_current_stream().record())
-    out.set(x, stream=stream)
-    event = stream.record()
-    _under_way.append((event, x, out))
-    return out, event
-
-
-def finish_copy(event: Any) -> None:
-    """Work on the current stream waits from now on for the copy; the host does not."""
-    cp.cuda.get_current_stream().wait_event(event)
 
 
 def to_host(x: Array) -> Any:

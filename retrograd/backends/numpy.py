@@ -4,12 +4,12 @@ Names are plain aliases wherever NumPy's meaning is the contract's, so that a ca
 call `ufunc.reduce` and shape functions call methods, which take a fraction of the time of NumPy's functions.
 NumPy returns scalars (`np.float32`) for results without dimensions, and every function here accepts them.
 Reading and writing by index is in `numpy_indexing.py`, products in `numpy_products.py`, the fused updates of optimizers
-in `numpy_updates.py`, sums of large arrays in `numpy_sums.py`, the error function in `numpy_special.py`.
+in `numpy_updates.py`, sums of large arrays in `numpy_sums.py`, activations in `numpy_activations.py`, the error
+function and GELU in `numpy_special.py`.
 """
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +18,8 @@ import numpy as np
 
 from retrograd.backends.allocator import keep_large_blocks
 from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.numpy_activations import relu as relu
+from retrograd.backends.numpy_activations import sigmoid as sigmoid
 from retrograd.backends.numpy_indexing import add_along_axis as add_along_axis
 from retrograd.backends.numpy_indexing import getitem as getitem
 from retrograd.backends.numpy_indexing import index_add as index_add
@@ -132,26 +134,6 @@ def round(x: Array) -> Array:
     return x.round()
 
 
-# The exponential of these is still finite. Arrays without dimensions are faster operands than Python's numbers.
-_EXP_LIMIT = {"f": np.array(88.72, np.float32), "d": np.array(709.78)}
-_ONE = {"f": np.array(1, np.float32), "d": np.array(1.0)}
-
-
-def sigmoid(x: Array) -> Array:
-    """1/(1 + exp(-x)), the exponent bounded so that nothing overflows: results that are normal numbers are exact to two
-    units in the last place, the others come out below the smallest normal number."""
-    char = x.dtype.char
-    if char == "e":
-        return sigmoid(x.astype(_FLOAT32)).astype(_FLOAT16)
-    if char not in _EXP_LIMIT:
-        return sigmoid(x.astype(np.float64))
-    e = np.asarray(np.negative(x))
-    np.minimum(e, _EXP_LIMIT[char], out=e)
-    np.exp(e, e)
-    np.add(e, _ONE[char], e)
-    return np.reciprocal(e, e)[()]
-
-
 # ---- elementwise, two inputs
 add = np.add
 subtract = np.subtract
@@ -184,27 +166,6 @@ bitwise_xor = np.bitwise_xor
 bitwise_left_shift = np.left_shift
 bitwise_right_shift = np.right_shift
 where = np.where
-
-
-ROW = 1024
-
-
-@functools.lru_cache(32)
-def _zeros(dtype: DType) -> Array:
-    return np.zeros(ROW, dtype)
-
-
-def relu(x: Array) -> Array:
-    """The maximum with a row of zeros: with the number 0 NumPy's loop takes twice as long."""
-    if x.size < 16 * ROW or not x.flags.c_contiguous:
-        return np.maximum(x, 0)
-    out = np.empty(x.shape, x.dtype)
-    rows, rest = divmod(x.size, ROW)
-    given, result, zeros = x.reshape(-1), out.reshape(-1), _zeros(x.dtype)
-    whole = slice(0, rows * ROW)
-    np.maximum(given[whole].reshape(rows, ROW), zeros, out=result[whole].reshape(rows, ROW))
-    np.maximum(given[whole.stop :], zeros[:rest], out=result[whole.stop :])
-    return out
 
 
 _BITS = {"e": np.dtype(np.int16), "f": np.dtype(np.int32), "d": np.dtype(np.int64)}

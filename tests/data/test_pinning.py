@@ -109,8 +109,8 @@ def test_stopping_early_leaves_no_copy_that_could_be_overwritten():
     batches = prefetch(DataLoader(data(), 3), "strict")
     next(batches)
     del batches
-    assert all(not event.done for event, *_ in strict._under_way if event.work)
-    held = [x for _, x, _ in strict._under_way]
+    assert all(not event.done for event, *_ in strict.under_way if event.work)
+    held = [x for _, x, _ in strict.under_way]
     assert any(isinstance(x, np.ndarray) and x.tolist() == [3.0, 4.0, 5.0] for x in held)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from retrograd.autograd.ops.linalg import mT
-from retrograd.autograd.ops.loss import total as row_total
 from retrograd.autograd.ops.parts import by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
@@ -42,7 +41,7 @@ def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None
             shift[...] = xp.where(shift == -math.inf, 0.0, shift)
         weights -= shift
         xp.exp(weights, out=weights)
-        total[...] = safe(xp, row_total(xp, weights, -1))
+        total[...] = safe(xp, xp.sum(weights, axis=-1, keepdims=True))
         xp.matmul_into(out, weights if factors is None else weights * next(of), v)
         out /= total
 
@@ -59,10 +58,10 @@ def _(
     if isinstance(g, Tensor):  # the gradient must depend on q and k; a softmax does not depend on the shift
         scores = xp.matmul(q * scale, mT(xp, k))
         weights = xp.exp((scores if bias is None else scores + bias) - shift)
-        g = g / safe(xp, row_total(xp, weights, -1))
+        g = g / safe(xp, xp.sum(weights, axis=-1, keepdims=True))
         g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
         g_p = xp.matmul(g, mT(xp, v))
-        g_scores = weights * ((g_p if factors is None else g_p * factors) - row_total(xp, g * out, -1))
+        g_scores = weights * ((g_p if factors is None else g_p * factors) - xp.sum(g * out, axis=-1, keepdims=True))
         return xp.matmul(g_scores, k) * scale, xp.matmul(mT(xp, g_scores), q) * scale, g_v
     lead = weights.shape[:-2]
     q, k, v = (broadcast(xp, x, lead) for x in (q, k, v))
@@ -76,7 +75,7 @@ def _(
         g_scores = xp.matmul(g, mT(xp, v))
         if factors:
             g_scores *= factors[0]
-        g_scores -= row_total(xp, g * out, -1)
+        g_scores -= xp.sum(g * out, axis=-1, keepdims=True)
         g_scores *= weights
         xp.matmul_into(g_q, g_scores, k)
         g_q *= scale

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from retrograd.autograd.ops.loss import total
 from retrograd.autograd.ops.parts import SIMPLE, by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor, make
@@ -27,7 +26,7 @@ def softmax_cross_entropy(
         shift[...] = xp.max(x, axis=1, keepdims=True)
         xp.subtract(x, shift, out=e)
         xp.exp(e, out=e)
-        sums[...] = total(xp, e, 1)
+        sums[...] = xp.sum(e, axis=1, keepdims=True)
 
     by_rows(xp, kernel, x, e, shift, sums, grain=SIMPLE, products=True)
     right = x[places(xp, index)]

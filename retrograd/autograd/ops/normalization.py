@@ -31,10 +31,6 @@ ROW = range(16, 4097)
 
 def total(xp: Any, x: Any, axes: Axes) -> Any:
     """Σ x over the axes."""
-    last = len(x.shape) - 1
-    if last in axes and x.shape[last] in ROW:
-        x = xp.matmul(x, xp.new_zeros(x, shape=(x.shape[last], 1)) + 1)
-        axes = tuple(a for a in axes if a != last)
     return xp.sum(x, axis=axes, keepdims=True) if axes else x
 
 
