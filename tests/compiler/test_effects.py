@@ -7,7 +7,7 @@ import pytest
 
 import retrograd as rg
 from retrograd import nn
-from tests.compiler.training import array, compared
+from tests.compiler.training import array, classifying, compared
 
 RNG = np.random.default_rng(0)
 BATCHES = [(rg.tensor(RNG.standard_normal((4, 3), np.float32)), rg.tensor(RNG.integers(0, 2, 4))) for _ in range(5)]
@@ -268,14 +268,7 @@ def test_steps_compiled_in_two_threads_do_not_disturb_each_other():
                 p.fill_(0.5)
         optimizer = rg.optim.SGD(model.parameters(), lr=0.1)
 
-        @rg.compile
-        def step(x, y):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss
-
+        step = rg.compile(classifying(model, optimizer))
         results[place] = [step(*batch).item() for batch in BATCHES for _ in range(10)]
 
     results = {}

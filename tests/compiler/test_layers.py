@@ -5,7 +5,7 @@ import pytest
 
 import retrograd as rg
 from retrograd import nn
-from tests.compiler.training import compared
+from tests.compiler.training import classifying, compared
 
 RNG = np.random.default_rng(0)
 
@@ -127,15 +127,7 @@ def classifier(network, optimizer="Adam", **options):
         if any(isinstance(m, nn.LazyLinear) for m in model.modules()):
             model(rg.zeros(*TEXT))
         optimizing = getattr(rg.optim, optimizer)(model.parameters(), **{**OPTIMIZERS[optimizer], **options})
-
-        def step(x, y):
-            optimizing.zero_grad()
-            loss = nn.functional.cross_entropy(model(x), y)
-            loss.backward()
-            optimizing.step()
-            return loss
-
-        return model, optimizing, step
+        return model, optimizing, classifying(model, optimizing)
 
     return make
 

@@ -9,7 +9,20 @@ import numpy as np
 
 import retrograd as rg
 
-__all__ = ["compared", "same", "state"]
+__all__ = ["classifying", "compared", "same", "state"]
+
+
+def classifying(model: Any, optimizer: Any) -> Callable[..., Any]:
+    """The usual training step of a classifier."""
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = rg.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
 
 
 def array(tensor: Any) -> Any:
