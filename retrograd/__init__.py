@@ -36,6 +36,7 @@ from retrograd.autograd.promotion import get_default_dtype, promote_types, resul
 from retrograd.backends import Device as device
 from retrograd.backends import get_default_device, set_default_device
 from retrograd.backends.flags import are_deterministic_algorithms_enabled, use_deterministic_algorithms
+from retrograd.backends.kernels import get_kernels, set_kernels
 from retrograd.backends.threads import get_num_threads, set_num_threads
 from retrograd.func import vmap
 
@@ -123,6 +124,7 @@ __all__ = [
     "finfo",
     "get_default_device",
     "get_default_dtype",
+    "get_kernels",
     "get_num_threads",
     "get_printoptions",
     "iinfo",
@@ -139,6 +141,7 @@ __all__ = [
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_kernels",
     "set_num_threads",
     "set_printoptions",
     "use_deterministic_algorithms",

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.backends.kernels import fusable
+
 __all__ = ["adam_step", "sgd_step"]
 
 Array = Any
 
 
+@fusable
 def sgd_step(
     param: Array,
     grad: Array,
@@ -43,6 +46,7 @@ def sgd_step(
     np.subtract(p, np.multiply(g, lr, scratch), p)
 
 
+@fusable
 def adam_step(
     param: Array,
     grad: Array,

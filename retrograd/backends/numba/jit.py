@@ -1,0 +1,30 @@
+"""How kernels are compiled, and which arrays they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["compiled", "suited"]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def compiled(loops: Callable[..., Any]) -> Any:
+    """Machine code at the first call with a dtype, kept on disk. It runs without the interpreter's lock, and divides as
+    NumPy does; nothing is reordered."""
+    return numba.njit(nogil=True, error_model="numpy", cache=True)(loops)
+
+
+def suited(first: Any, *others: Any) -> bool:
+    """Whether arrays are NumPy's, of one dtype (float32 or float64), and each in one piece; None is left out."""
+    if type(first) is not np.ndarray or first.dtype not in FLOATS or not first.flags.c_contiguous:
+        return False
+    dtype = first.dtype
+    return all(
+        array is None or (type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous)
+        for array in others
+    )
