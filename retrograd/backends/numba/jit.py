@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,19 @@ __all__ = ["compiled", "suited"]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def compiled(loops: Callable[..., Any]) -> Any:
+def compiled(loops: Callable[..., Any] | None = None, *, reassociate: bool = False) -> Any:
     """Machine code at the first call with a dtype, kept on disk. It runs without the interpreter's lock, and divides as
-    NumPy does; nothing is reordered."""
-    return numba.njit(nogil=True, error_model="numpy", cache=True)(loops)
+    NumPy does; nothing is reordered.
+
+    `@compiled(reassociate=True)` lets the sums of a loop be taken in another order, and a product be added without
+    having been rounded. Only then does a loop that sums run on vectors, ten times as fast; NaN and infinities behave as
+    before. Such a sum is about as accurate as one in a row for each element of a vector: what sums thousands of
+    numbers adds up in blocks.
+    """
+    if loops is None:
+        return functools.partial(compiled, reassociate=reassociate)
+    fastmath = {"reassoc", "nsz", "contract"} if reassociate else False
+    return numba.njit(nogil=True, error_model="numpy", cache=True, fastmath=fastmath)(loops)
 
 
 def suited(first: Any, *others: Any) -> bool:
