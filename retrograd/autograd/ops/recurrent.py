@@ -27,6 +27,7 @@ from retrograd.autograd.graph import grad
 from retrograd.autograd.ops.linalg import mT, same_dtype
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
+from retrograd.backends.kernels import fusable
 
 Sizes = tuple[int, ...]
 Step = Callable[..., tuple[Any, ...]]
@@ -247,19 +248,28 @@ def lstm_forward(
         for rows, n in part.steps:
             h_before, c_before = h[:n], c[:n]
             z = xp.matmul(h_before, w)
-            z += stacked(xp, z_part[rows])
-            xp.tanh(z, out=z)
-            to_sigmoid(z[:3])
-            i, f, o, g = z
-            new_c = f * c_before
-            new_c += i * g
-            r = xp.tanh(new_c)
-            new_h = o * r if w_hr is None else xp.matmul(o * r, mT(xp, w_hr))
+            new_c, r, new_h = lstm_cell(xp, z, z_part[rows], c_before)
+            if w_hr is not None:
+                new_h = xp.matmul(new_h, mT(xp, w_hr))
             out_part[rows] = new_h
             kept_steps.append((rows, z, r, h_before, c_before))
             h, c = after_step(xp, h, new_h), after_step(xp, c, new_c)
         kept.append((part.rows, kept_steps))
     return (out, h, c), kept
+
+
+@fusable
+def lstm_cell(xp: Any, z: Any, z_x: Any, c: Any) -> tuple[Any, Any, Any]:
+    """The new c, its tanh r, and o r, from c before (n, H); z (4, n, H), what h contributes to the gates, to which
+    z_x (n, 4, H) is added, becomes their values."""
+    z += stacked(xp, z_x)
+    xp.tanh(z, out=z)
+    to_sigmoid(z[:3])
+    i, f, o, g = z
+    new_c = f * c
+    new_c += i * g
+    r = xp.tanh(new_c)
+    return new_c, r, o * r
 
 
 @lstm.vjp
@@ -287,7 +297,7 @@ def lstm_backward(xp: Any, g: Any, x: Any, w_ih: Any, w_hh: Any, w_hr: Any, kept
     g_out, g_h, g_c = g[0], xp.copy(g[1]), xp.copy(g[2])
     batch, width = g_c.shape
     w = gate_by_gate(xp, w_hh, 4)
-    of_step, of_tanh = xp.empty((4, batch, width), dtype=x.dtype), xp.empty((batch, width), dtype=x.dtype)
+    of_step = xp.empty((4 * batch * width,), dtype=x.dtype)
     sums = InputGradients(xp, 4, x, w_ih, w_hh, needed)
     g_w_hr = None if w_hr is None else xp.new_zeros(w_hr, shape=w_hr.shape)
     for part, kept_steps in reversed(kept):
@@ -295,27 +305,36 @@ def lstm_backward(xp: Any, g: Any, x: Any, w_ih: Any, w_hh: Any, w_hr: Any, kept
         g_gates = xp.empty((len(g_part), 4, width), dtype=x.dtype)
         for rows, z, r, _, c_before in reversed(kept_steps):
             n = len(r)
-            i, f, o, cell = z
-            g_r, g_cn, slope, g_z = g_h[:n], g_c[:n], of_tanh[:n], of_step[:, :n]
+            g_r, g_z = g_h[:n], xp.reshape(of_step[: z.size], z.shape)
             g_r += g_part[rows]
             if g_w_hr is not None:
-                g_w_hr += xp.matmul(mT(xp, g_r), o * r)
+                g_w_hr += xp.matmul(mT(xp, g_r), z[2] * r)
                 g_r = xp.matmul(g_r, w_hr)
-            slope_of_tanh(xp, r, slope)
-            slope *= o
-            slope *= g_r
-            g_cn += slope
-            slope_of_sigmoid(xp, z[:3], g_z[:3])
-            slope_of_tanh(xp, cell, g_z[3])
-            for gate, value, arriving in zip(g_z, (cell, c_before, r, i), (g_cn, g_cn, g_r, g_cn), strict=True):
-                gate *= value
-                gate *= arriving
-            g_cn *= f
-            g_gates[rows] = stacked(xp, g_z)
+            lstm_cell_gradients(xp, z, r, c_before, g_r, g_c[:n], g_z, g_gates[rows])
             g_h[:n] = total(xp.matmul(g_z, w))
         sums.add(part, x[part], states_before(xp, kept_steps), g_gates)
     g_x, *g_weights = sums.all()
     return g_x, g_h, g_c, *g_weights, g_w_hr
+
+
+@fusable
+def lstm_cell_gradients(
+    xp: Any, z: Any, r: Any, c: Any, g_r: Any, g_c: Any, g_z: Any, g_z_x: Any
+) -> None:  # fmt: skip
+    """Writes the cotangents of z and of z_x from that of o r, and turns g_c, that of the new c, into that of c."""
+    i, f, o, cell = z
+    slope = xp.empty(r.shape, dtype=r.dtype)
+    slope_of_tanh(xp, r, slope)
+    slope *= o
+    slope *= g_r
+    g_c += slope
+    slope_of_sigmoid(xp, z[:3], g_z[:3])
+    slope_of_tanh(xp, cell, g_z[3])
+    for gate, value, arriving in zip(g_z, (cell, c, r, i), (g_c, g_c, g_r, g_c), strict=True):
+        gate *= value
+        gate *= arriving
+    g_c *= f
+    g_z_x[...] = stacked(xp, g_z)
 
 
 # ---- GRU
@@ -338,24 +357,33 @@ def gru(xp: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b: Any, b_n: Any, *, size
     for part in parts(xp, x, len(w_ih), sizes, reverse):
         y_part, out_part, kept_steps = contributions(xp, x[part.rows], w_x, b, 3), out[part.rows], []
         for rows, n in part.steps:
-            before, y_x = h[:n], stacked(xp, y_part[rows])
+            before = h[:n]
             y = xp.matmul(before, w)
-            r_and_z, s = y[:2], y[2] + b_n
-            r_and_z += y_x[:2]
-            xp.tanh(r_and_z, out=r_and_z)
-            to_sigmoid(r_and_z)
-            r, z, candidate = y
-            xp.multiply(r, s, out=candidate)
-            candidate += y_x[2]
-            xp.tanh(candidate, out=candidate)
-            new = before - candidate
-            new *= z
-            new += candidate
+            s, new = gru_cell(xp, y, y_part[rows], b_n, before)
             out_part[rows] = new
             kept_steps.append((rows, y, s, before))
             h = after_step(xp, h, new)
         kept.append((part.rows, kept_steps))
     return (out, h), kept
+
+
+@fusable
+def gru_cell(xp: Any, y: Any, y_x: Any, b_n: Any, h: Any) -> tuple[Any, Any]:
+    """The candidate's s + b_n, and the new h, from h before (n, H); y (3, n, H), what h contributes to the gates, to
+    which y_x (n, 3, H) is added, becomes their values."""
+    y_x = stacked(xp, y_x)
+    r_and_z, s = y[:2], y[2] + b_n
+    r_and_z += y_x[:2]
+    xp.tanh(r_and_z, out=r_and_z)
+    to_sigmoid(r_and_z)
+    r, z, candidate = y
+    xp.multiply(r, s, out=candidate)
+    candidate += y_x[2]
+    xp.tanh(candidate, out=candidate)
+    new = h - candidate
+    new *= z
+    new += candidate
+    return s, new
 
 
 @gru.vjp
@@ -368,35 +396,46 @@ def _(
     g_out, g_h = g[0], xp.copy(g[1])
     batch, width = g_h.shape
     w = gate_by_gate(xp, w_hh, 3)
-    of_step, of_candidate = xp.empty((3, batch, width), dtype=x.dtype), xp.empty((batch, width), dtype=x.dtype)
+    of_step = xp.empty((3 * batch * width,), dtype=x.dtype)
     sums, g_b_n = InputGradients(xp, 3, x, w_ih, w_hh, needs[0]), xp.new_zeros(x, shape=(width,))
     for part, kept_steps in reversed(kept):
         g_part = g_out[part]
         g_gates, g_products = (xp.empty((len(g_part), 3, width), dtype=x.dtype) for _ in range(2))
         for rows, y, s, before in reversed(kept_steps):
             n = len(s)
-            r, z, candidate = y
-            g_hn, g_candidate, g_y = g_h[:n], of_candidate[:n], of_step[:, :n]
+            g_hn, g_y = g_h[:n], xp.reshape(of_step[: y.size], y.shape)
             g_hn += g_part[rows]
-            slope_of_sigmoid(xp, y[:2], g_y[:2])
-            slope_of_tanh(xp, candidate, g_candidate)
-            difference = before - candidate
-            difference *= g_hn
-            g_y[1] *= difference
-            around = g_hn * z  # what goes past the candidate
-            g_hn -= around
-            g_candidate *= g_hn
-            g_y[0] *= s
-            g_y[0] *= g_candidate
-            xp.multiply(g_candidate, r, out=g_y[2])
-            g_products[rows] = stacked(xp, g_y)
-            g_gates[rows, :2] = stacked(xp, g_y[:2])
-            g_gates[rows, 2] = g_candidate
-            xp.add(total(xp.matmul(g_y, w)), around, out=g_hn)
+            gru_cell_gradients(xp, y, s, before, g_hn, g_y, g_products[rows], g_gates[rows])
+            g_hn += total(xp.matmul(g_y, w))
         sums.add(part, x[part], states_before(xp, kept_steps), g_gates, g_products)
         g_b_n += xp.sum(g_products[:, 2], axis=0)
     g_x, *g_weights = sums.all()
     return g_x, g_h, *g_weights, g_b_n
+
+
+@fusable
+def gru_cell_gradients(
+    xp: Any, y: Any, s: Any, h: Any, g_h: Any, g_y: Any, g_products: Any, g_y_x: Any
+) -> None:  # fmt: skip
+    """Writes the cotangents of y, of the same gate by gate, and of y_x; g_h, that of the new h, becomes what of it goes
+    past the candidate."""
+    r, z, candidate = y
+    slope_of_sigmoid(xp, y[:2], g_y[:2])
+    g_candidate = xp.empty(s.shape, dtype=s.dtype)
+    slope_of_tanh(xp, candidate, g_candidate)
+    difference = h - candidate
+    difference *= g_h
+    g_y[1] *= difference
+    around = g_h * z
+    g_h -= around
+    g_candidate *= g_h
+    g_h[...] = around
+    g_y[0] *= s
+    g_y[0] *= g_candidate
+    xp.multiply(g_candidate, r, out=g_y[2])
+    g_products[...] = stacked(xp, g_y)
+    g_y_x[:, :2] = stacked(xp, g_y[:2])
+    g_y_x[:, 2] = g_candidate
 
 
 # ---- the same, made of single operations

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from retrograd.backends.numba import updates
+from retrograd.backends.numba import recurrent, updates
 
 __all__ = ["KERNELS"]
 
-ROOMS = (updates,)
+ROOMS = (recurrent, updates)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}

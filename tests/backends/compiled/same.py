@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrograd.backends import numpy as xp
+
 KERNELS: dict[str, Callable[..., Any]] = pytest.importorskip("retrograd.backends.numba", exc_type=ImportError).KERNELS
 FLOATS = ("float32", "float64")
 
@@ -16,12 +18,17 @@ def same(function: Callable[..., Any], *args: Any, ulps: float = 0, **kwargs: An
     """Runs the kernel and the `fusable` function, asserts that what they return and what they have written agrees to
     so many units in the last place of the largest number, and returns the kernel's result."""
     kernel, plain = KERNELS[function.__name__], function.__wrapped__  # type: ignore[attr-defined]
-    own, others = copy.deepcopy((args, kwargs)), copy.deepcopy((args, kwargs))
+    own, others = ([fresh(args), fresh(kwargs)] for _ in range(2))
     found = kernel(*own[0], **own[1])
     assert found is not NotImplemented, "the kernel takes these arrays"
     expected = plain(*others[0], **others[1])
     agree((found, *own), (expected, *others), ulps)
     return found
+
+
+def fresh(nest: Any) -> Any:
+    """A copy of nested arrays; a namespace stays the same."""
+    return copy.deepcopy(nest, {id(xp): xp})
 
 
 def agree(found: Any, expected: Any, ulps: float) -> None:
