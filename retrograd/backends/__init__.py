@@ -3,6 +3,8 @@
 `contract` lists the functions, `numpy` and `cupy` implement them, `device` finds the one of a device or an array.
 """
 
+import os
+
 from retrograd.backends.contract import FUNCTIONS, Backend
 from retrograd.backends.device import (
     CPU,
@@ -21,6 +23,7 @@ from retrograd.backends.flags import (
     check_index_arrays,
     use_deterministic_algorithms,
 )
+from retrograd.backends.kernels import set_kernels
 
 __all__ = [
     "CPU",
@@ -39,3 +42,6 @@ __all__ = [
     "set_default_device",
     "use_deterministic_algorithms",
 ]
+
+if "RETROGRAD_KERNELS" in os.environ:  # here, because compiled kernels import functions that they stand for
+    set_kernels(os.environ["RETROGRAD_KERNELS"])

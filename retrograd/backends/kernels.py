@@ -8,7 +8,6 @@ over memory what those do in several, or gives NotImplemented where they are not
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -67,7 +66,3 @@ def set_kernels(name: str) -> None:
             raise ImportError("compiled kernels need numba: pip install 'retrograd[numba]'") from error
     compiled.clear()
     compiled.update(kernels)
-
-
-if "RETROGRAD_KERNELS" in os.environ:
-    set_kernels(os.environ["RETROGRAD_KERNELS"])

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.backends.kernels import fusable
 from retrograd.backends.threads import share
 
 __all__ = ["erf", "erfc", "gelu"]
@@ -158,29 +159,29 @@ def erfc(x: Array) -> Array:
     return _in_float64(x, complement=True)
 
 
-# Phi(-a) = density(a) P(a)/Q(a) for a >= 0.
-_GELU_P = (1.0174742937, 5.3992714882, 12.521381378)
-_GELU_Q = (1.0, 5.6131424904, 12.279438972, 9.9906158447)
-_GELU_END = 13.0  # from here on Phi(-a) is 0 in float32, and exp2 slow
+# Phi(-a) = density(a) P(a)/Q(a) for a >= 0; Q begins with a^3.
+GELU_P = (1.0174742937, 5.3992714882, 12.521381378)
+GELU_Q = (5.6131424904, 12.279438972, 9.9906158447)
+GELU_END = 13.0  # from here on Phi(-a) is 0 in float32, and exp2 slow
 _SIGN = np.int32(-(2**31))
 
 
 def _gelu_of_piece(x: Array, out: Array, slope: Array) -> None:
     a = np.abs(x)
     bounded = x
-    if not a.max() <= _GELU_END:
-        bounded = x.clip(-_GELU_END, _GELU_END)
+    if not a.max() <= GELU_END:
+        bounded = x.clip(-GELU_END, GELU_END)
         np.abs(bounded, a)
     np.multiply(a, a, slope)
     np.multiply(slope, -0.5 * math.log2(math.e), slope)
     np.add(slope, 0.5 * math.log2(0.5 / math.pi), slope)
     np.exp2(slope, slope)
-    np.multiply(a, _GELU_P[0], out)
-    np.add(out, _GELU_P[1], out)
+    np.multiply(a, GELU_P[0], out)
+    np.add(out, GELU_P[1], out)
     np.multiply(out, a, out)
-    np.add(out, _GELU_P[2], out)
-    divisor = a + _GELU_Q[1]
-    for coefficient in _GELU_Q[2:]:
+    np.add(out, GELU_P[2], out)
+    divisor = a + GELU_Q[0]
+    for coefficient in GELU_Q[1:]:
         np.multiply(divisor, a, divisor)
         np.add(divisor, coefficient, divisor)
     np.divide(out, divisor, out)
@@ -194,6 +195,7 @@ def _gelu_of_piece(x: Array, out: Array, slope: Array) -> None:
     np.multiply(out, x, out)
 
 
+@fusable
 def gelu(x: Array) -> tuple[Array, Array]:
     """x Phi(x) and its derivative Phi(x) + x Phi'(x)."""
     if x.dtype.char not in "ef":

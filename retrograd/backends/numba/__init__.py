@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from retrograd.backends.numba import recurrent, updates
+from retrograd.backends.numba import activations, recurrent, updates
 
 __all__ = ["KERNELS"]
 
-ROOMS = (recurrent, updates)
+ROOMS = (activations, recurrent, updates)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
