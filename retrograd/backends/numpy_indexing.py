@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.backends.contract import Array
+from retrograd.backends.kernels import fusable
 from retrograd.backends.shapes import split_index
 
 __all__ = [
@@ -46,12 +47,14 @@ def setitem(x: Array, index: Any, value: Any) -> None:
     x[index] = value
 
 
+@fusable
 def index_add(x: Array, index: Any, value: Array) -> Array:
     out = np.array(x, np.dtype(np.float32) if x.dtype.char == "e" else None)
     _add_at(out, index, value)
     return out.astype(x.dtype, copy=False)
 
 
+@fusable
 def index_sum(value: Array, index: Any, *, shape: tuple[int, ...]) -> Array:
     out = np.zeros(shape, np.dtype(np.float32) if value.dtype.char == "e" else value.dtype)
     _add_at(out, index, value)
@@ -111,15 +114,18 @@ def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
     return tuple(places)
 
 
+@fusable
 def take_along_axis(x: Array, indices: Array, *, axis: int) -> Array:
     return x[_along_axis(indices, axis)]
 
 
+@fusable
 def put_along_axis(x: Array, indices: Array, values: Any, *, axis: int) -> Array:
     out = x.copy()
     out[_along_axis(indices, axis)] = values
     return out
 
 
+@fusable
 def add_along_axis(x: Array, indices: Array, values: Array, *, axis: int) -> Array:
     return index_add(x, _along_axis(indices, axis), values)
