@@ -3,7 +3,7 @@
 Where CuPy means what the contract means, a name is CuPy's function; the rest of this file absorbs the differences, each
 with its reason. Nothing here copies to the host unless its docstring says so. Array operands belong to the current GPU.
 Reading and writing by index is in `cupy_indexing.py`, decompositions in `cupy_linalg.py`, copies that the GPU makes by
-itself in `cupy_copies.py`, the fused updates of optimizers in `cupy_updates.py`.
+itself in `cupy_copies.py`, the fused updates of optimizers in `cupy_updates.py`, CUDA graphs in `cupy_graphs.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from retrograd.backends.cupy_copies import is_pinned as is_pinned
 from retrograd.backends.cupy_copies import pinned as pinned
 from retrograd.backends.cupy_copies import start_copy as start_copy
 from retrograd.backends.cupy_copies import under_way as under_way
+from retrograd.backends.cupy_graphs import Captured as Captured
+from retrograd.backends.cupy_graphs import matmul as _matmul
+from retrograd.backends.cupy_graphs import refuse_copy_from_host
 from retrograd.backends.cupy_indexing import add_along_axis as add_along_axis
 from retrograd.backends.cupy_indexing import getitem as getitem
 from retrograd.backends.cupy_indexing import index_add as index_add
@@ -56,6 +59,8 @@ _WIDENED = frozenset("?bBhHiI")  # dtype characters whose sums and products are 
 
 # ---- creation, on the current GPU
 def asarray(obj: Any, *, dtype: DType | None = None, copy: bool | None = None) -> Array:
+    if not isinstance(obj, cp.ndarray):
+        refuse_copy_from_host()
     return cp.asarray(obj, dtype=dtype, copy=copy)
 
 
@@ -266,7 +271,7 @@ def add_into(out: Array, x: Array) -> None:
 
 
 def matmul_into(out: Array, x: Array, y: Array) -> None:
-    cp.matmul(x, y, out=out)
+    _matmul(x, y, out)
 
 
 # ---- reductions; CuPy accumulates float16 in float32
@@ -360,9 +365,14 @@ def sort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = T
     return cp.flip(ordered, axis) if descending else ordered
 
 
-def argsort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+def argsort(
+    x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True, first: int | None = None
+) -> Array:
     if x.ndim == 0:
         return argsort(x.reshape(1), axis=axis)[0]
+    if first is not None:
+        lead = (slice(None),) * normalized_axis(axis, x.ndim)
+        return argsort(x, axis=axis, descending=descending)[(*lead, slice(first))]
     if not descending:
         return cp.argsort(x, axis)
     # Equal elements keep their order: sort the mirror image ascending, then read it backwards.
@@ -455,7 +465,8 @@ def sliding_window_view(x: Array, window: tuple[int, ...], axes: tuple[int, ...]
 
 
 # ---- products
-matmul = cp.matmul
+def matmul(x: Array, y: Array) -> Array:
+    return _matmul(x, y)
 
 
 def einsum(equation: str, *operands: Array) -> Array:
@@ -465,6 +476,7 @@ def einsum(equation: str, *operands: Array) -> Array:
 # ---- host and device
 def from_host(x: Any) -> Array:
     """From page-locked memory CuPy copies while the host goes on, which might write there: hence it waits."""
+    refuse_copy_from_host()
     return cp.asarray(x, blocking=is_pinned(x))
 
 

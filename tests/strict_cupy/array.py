@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from tests.strict_cupy import rules
-from tests.strict_cupy.rules import SIGNATURES, StrictError, state, wait
+from tests.strict_cupy.memory import Memory, MemoryPointer
+from tests.strict_cupy.rules import SIGNATURES, StrictError, launching, state, wait
 
 _SCALARS = (bool, int, float, complex, np.generic)
 
@@ -66,20 +67,26 @@ _owners: WeakValueDictionary[int, ndarray] = WeakValueDictionary()
 class ndarray:
     """cupy.ndarray. Everything that is not here does not exist, as in CuPy: no __index__, no __array__."""
 
-    __slots__ = ("__weakref__", "_a", "_device")
+    __slots__ = ("__weakref__", "_a", "_device", "_m", "_owns")
     __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # np.sin(x) raises; np.float32(2) * x reaches __rmul__
     __array_priority__ = 100
 
-    def __init__(self, shape: Any, dtype: Any = float) -> None:
-        self._a = np.empty(shape, dtype)
-        self._device = state.device
-        _owners[id(self._a)] = self
+    def __init__(
+        self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
+    ) -> None:
+        if memptr is None:
+            self._a, self._owns = np.empty(shape, dtype, order), False
+            _owners[id(self._a)] = self
+        else:
+            offset = memptr.ptr - memptr.mem.ptr
+            self._a, self._owns = np.ndarray(shape, dtype, memptr.mem.root, offset, strides, order), True
+        self._device, self._m = state.device, Memory.of(self._a)
 
     @classmethod
     def _of(cls, array: np.ndarray[Any, Any]) -> ndarray:
         made = cls.__new__(cls)
-        made._a, made._device = array, state.device
+        made._a, made._device, made._m, made._owns = array, state.device, Memory.of(array), False
         if array.base is None:
             _owners[id(array)] = made
         return made
@@ -87,7 +94,7 @@ class ndarray:
     @property
     def base(self) -> Any:
         """The array that owns the memory, always the same object."""
-        if self._a.base is None:
+        if self._a.base is None or self._owns:
             return None
         owner = _owners.get(id(self._a.base))
         return ndarray._of(self._a.base) if owner is None else owner
@@ -108,6 +115,7 @@ class ndarray:
     strides = property(lambda self: self._a.strides)
     flags = property(lambda self: Flags(self._a.flags))
     device = property(lambda self: Device(self._device))
+    data = property(lambda self: MemoryPointer(self._m, self._a.__array_interface__["data"][0] - self._m.ptr))
     T = property(lambda self: ndarray._of(self._a.T))
     real = property(lambda self: ndarray._of(self._a.real))
     imag = property(lambda self: ndarray._of(self._a.imag))
@@ -168,9 +176,11 @@ class ndarray:
         return format(self._a[()], spec)
 
     # ---- indexing
+    @launching
     def __getitem__(self, index: Any) -> ndarray:
         return wrap(self._a[device_index(self, index)])
 
+    @launching
     def __setitem__(self, index: Any, value: Any) -> None:
         place = device_index(self, index)
         new = operand(value, "setitem")
@@ -185,7 +195,7 @@ class ndarray:
 
         def bound(*args: Any, **kwargs: Any) -> Any:
             bind(f"ndarray.{name}", text, args, kwargs)
-            return method(self, *args, **kwargs)
+            return state.launch(method, self, *args, **kwargs)
 
         return bound
 

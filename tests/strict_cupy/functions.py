@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.strict_cupy.array import METHODS, Device, bind, ndarray, operand, wrap
-from tests.strict_cupy.rules import SIGNATURES, StrictError, state, wait
+from tests.strict_cupy.rules import SIGNATURES, StrictError, launching, recorded, refuse_capture, state, wait
 
 
 def _names(text: str) -> list[str]:
@@ -16,6 +16,7 @@ def _names(text: str) -> list[str]:
 
 
 _WAITING = set(_names("nonzero argwhere flatnonzero unique asnumpy array_equal bincount histogram piecewise"))
+_PRODUCTS = set(_names("einsum dot tensordot inner outer"))
 # CuPy's functions that NumPy has with the same meaning; the arguments go over as they were given.
 _SHARED = _names("""
     empty zeros ones full arange linspace eye tril triu tri zeros_like ones_like full_like empty_like
@@ -42,6 +43,8 @@ def shared(name: str) -> Callable[..., Any]:
                 raise TypeError(f"cupy.{name}: got a list for {parameter}; CuPy wants a device array.")
         if name in _WAITING:
             wait(name)
+        if name in _PRODUCTS:
+            refuse_capture("cuBLAS API")
         if name in _REDUCTIONS:
             _refuse_axis_of_scalar(args[0], arguments.get("axis"))
         with np.errstate(all="ignore"):
@@ -76,6 +79,8 @@ def asarray(obj: Any, dtype: Any = None, order: Any = None, *, copy: bool | None
     if isinstance(obj, ndarray):
         obj = operand(obj, "asarray")
         return wrap(np.array(obj, dtype=dtype, copy=copy))
+    if state.recording() is not None:
+        recorded.append("a graph copies from the host, from where other values will lie when it is launched")
     if isinstance(obj, (list, tuple)):
         obj = _host_values(obj)
     if blocking:
@@ -118,6 +123,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int) -> None:
 
 def matmul(*args: Any, out: Any = None, dtype: Any = None, **kwargs: Any) -> Any:
     bind("matmul", SIGNATURES["functions"]["matmul"], args, kwargs)
+    refuse_capture("cuBLAS API")
     x, y = (operand(value, "matmul") for value in args)
     common = np.result_type(x, y)
     if common.char == "e":  # accumulated in float32
@@ -137,6 +143,7 @@ def decomposition(name: str) -> Callable[..., Any]:
 
     def function(*args: Any, **kwargs: Any) -> Any:
         bind(f"linalg.{name}", text, args, kwargs)
+        refuse_capture("cuSOLVER API")
         host = [_host(value, name) for value in args]
         if name == "solve":
             _refuse_broadcast(*host)
@@ -265,5 +272,7 @@ def argsort(a: Any, axis: int = -1, kind: Any = None) -> Any:
 
 for _function in (take, sort, argsort):
     functions[_function.__name__] = _function
+functions = {name: launching(function) for name, function in functions.items()}
+linalg = {name: launching(function) for name, function in linalg.items()}
 
 __all__ = ["Device", "StrictError", "as_strided", "functions", "linalg"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.strict_cupy.array import ndarray, operand, wrap
-from tests.strict_cupy.rules import StrictError
+from tests.strict_cupy.rules import StrictError, launching
 
 TWINS: dict[str, Callable[..., None]] = {}
 """NumPy twins by kernel name. A twin takes inputs, then outputs, and writes into the outputs."""
@@ -29,6 +29,7 @@ class ElementwiseKernel:
         self.inputs, self.outputs = _parameters(in_params), _parameters(out_params)
         self.name = name
 
+    @launching
     def __call__(self, *args: Any, size: int | None = None) -> Any:
         if len(args) not in (len(self.inputs), len(self.inputs) + len(self.outputs)):
             raise TypeError(f"{self.name}: wrong number of arguments, {len(args)}")

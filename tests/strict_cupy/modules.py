@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.strict_cupy import rules
+from tests.strict_cupy import memory, rules, streams
 from tests.strict_cupy.array import Device, ndarray
 from tests.strict_cupy.functions import as_strided, functions, linalg
 from tests.strict_cupy.kernels import ElementwiseKernel
-from tests.strict_cupy.streams import CURRENT, PinnedMemoryPointer, Stream, empty_pinned
+from tests.strict_cupy.streams import empty_pinned
 from tests.strict_cupy.ufuncs import UFUNCS, ufunc
 
 _NUMPYS = (
@@ -27,6 +27,8 @@ _NUMPYS = (
     "complex64",
     "complex128",
 )
+_MEMORY = ("Memory", "MemoryPointer", "MemoryPool", "alloc", "using_allocator")
+_STREAMS = ("Graph", "PinnedMemoryPointer", "Stream", "get_current_stream")
 
 
 def make_cupy() -> ModuleType:
@@ -46,10 +48,10 @@ def make_cupy() -> ModuleType:
         lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided)),
         cuda=SimpleNamespace(
             Device=Device,
-            PinnedMemoryPointer=PinnedMemoryPointer,
-            Stream=Stream,
-            get_current_stream=lambda: CURRENT,
+            **{name: getattr(memory, name) for name in _MEMORY},
+            **{name: getattr(streams, name) for name in _STREAMS},
             runtime=SimpleNamespace(
+                CUDARuntimeError=rules.CUDARuntimeError,
                 getDeviceCount=lambda: rules.DEVICES,
                 getDevice=lambda: rules.state.device,
                 setDevice=_set_device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 import sys
@@ -14,10 +15,14 @@ import pytest
 from retrograd import backends
 from retrograd.backends import flags
 from tests.strict_cupy import rules
+from tests.strict_cupy.cublas import Library
 from tests.strict_cupy.modules import make_cupy, make_cupyx
 
 _MODULE = "tests.strict_cupy.loaded_backend"
-_KNOWS_CUPY = ("cupy", "retrograd.backends.cupy")
+LIBRARY = Library()
+"""The cuBLAS that the backend calls directly."""
+_GRAPHS = "retrograd.backends.cupy_graphs"
+_KNOWS_CUPY = ("cupy", "retrograd.backends.cupy", "retrograd.backends.cublas")
 """How the names of the modules begin that are CuPy's, or import it."""
 
 
@@ -36,6 +41,8 @@ def load_strict_backend() -> Any:
     sys.modules.update(cupy=make_cupy(), cupyx=make_cupyx())
     try:
         again.loader.exec_module(module)
+        sys.modules["retrograd.backends.cublas"].load = lambda: LIBRARY  # type: ignore[attr-defined]
+        module.graphs = sys.modules[_GRAPHS]  # type: ignore[attr-defined]
     finally:
         for name in [name for name in sys.modules if name.startswith(_KNOWS_CUPY)]:
             del sys.modules[name]
@@ -43,6 +50,11 @@ def load_strict_backend() -> Any:
     module.name = "strict"  # type: ignore[attr-defined]
     sys.modules[_MODULE] = module
     return module
+
+
+def graphs_of(device: backends.Device | str) -> Any:
+    """retrograd/backends/cupy_graphs.py, as a device of CuPy's uses it."""
+    return getattr(backends.backend_of(device), "graphs", None) or importlib.import_module(_GRAPHS)
 
 
 def register_strict() -> None:
@@ -103,3 +115,10 @@ def _rules_of_the_gpu() -> Iterator[None]:
     wrapped = rules.take_recorded()
     if wrapped:
         pytest.fail("on a GPU these indices would have wrapped silently: " + "; ".join(wrapped))
+
+
+@pytest.fixture(params=[pytest.param("strict:0", id="strict"), *_GPU])
+def gpu(request: pytest.FixtureRequest) -> Iterator[backends.Device]:
+    """Each device of CuPy's, for what NumPy has no need of; it is the default one within the test."""
+    with backends.Device(request.param) as device:
+        yield device

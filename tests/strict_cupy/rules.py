@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 from collections.abc import Iterator
@@ -17,10 +18,27 @@ class StrictError(AssertionError):
     """Something that CuPy lets pass and that is wrong on a GPU."""
 
 
+class CUDARuntimeError(RuntimeError):
+    """cupy.cuda.runtime.CUDARuntimeError."""
+
+
 class _State(threading.local):
     def __init__(self) -> None:
         self.device = 0
         self.linalg = "ignore"
+        self.allocator: Any = None
+        self.streams: list[Any] = []
+
+    def recording(self) -> Any:
+        """What the current stream captures, or None."""
+        return self.streams[-1].recording if self.streams else None
+
+    def launch(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Runs work of the device, or captures it; what that consists of is not captured besides."""
+        recording = self.recording()
+        if recording is None or recording.busy:
+            return function(*args, **kwargs)
+        return recording.launch(function, args, kwargs)
 
 
 state = _State()
@@ -37,7 +55,26 @@ def take_recorded() -> list[str]:
     return taken
 
 
+def launching(function: Any) -> Any:
+    """A function that is work of the device."""
+
+    @functools.wraps(function)
+    def launched(*args: Any, **kwargs: Any) -> Any:
+        return state.launch(function, *args, **kwargs)
+
+    return launched
+
+
+def refuse_capture(what: str) -> None:
+    """CuPy raises for these libraries while a stream captures."""
+    if state.recording() is not None:
+        raise NotImplementedError(f"calling {what} during stream capture is currently unsupported")
+
+
 def wait(what: str) -> None:
+    if state.recording() is not None:
+        state.recording().invalid = True
+        raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing")
     waits.append(what)
     if _forbidden:
         raise StrictError(f"{what} makes the host wait for the device, which {_forbidden[-1]} forbids.")

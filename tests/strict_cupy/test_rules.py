@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -196,3 +198,117 @@ def test_the_backend_does_not_wait_in_a_training_step(forbid_synchronization):
     xp.setitem(y, xp.asarray([0, 0]), y[:2])
     xp.adam_step(w, w, w, w, None, step=1, lr=0.1, beta1=0.9, beta2=0.9, eps=1e-8)
     assert picked.shape == (4, 1)
+
+
+# ---- graphs
+
+
+def captured(work):
+    """A graph of what a function does in a stream that captures."""
+    stream = cp.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        try:
+            work()
+        except BaseException:
+            with contextlib.suppress(RuntimeError):
+                stream.end_capture()
+            raise
+        return stream.end_capture()
+
+
+def test_a_capture_runs_nothing_and_a_launch_computes_into_the_same_memory():
+    x, total = cp.ones(3, cp.float32), cp.zeros(3, cp.float32)
+    made = []
+
+    def work():
+        made.append(cp.add(x, 1))
+        cp.add(total, made[0], total)
+
+    graph = captured(work)
+    assert np.isnan(cp.asnumpy(made[0])).all()
+    assert total.tolist() == [0, 0, 0]
+    for k in (1, 2):
+        graph.launch()
+        assert made[0].tolist() == [2, 2, 2]
+        assert total.tolist() == [2 * k] * 3
+    x[...] = 5
+    graph.launch()
+    assert made[0].tolist() == [6, 6, 6]
+
+
+NOT_CAPTURED = {
+    "waiting": (RuntimeError, lambda x: x.item()),
+    "a mask": (RuntimeError, lambda x: x[x > 0]),
+    "a product": (NotImplementedError, lambda x: x @ x),
+    "an einsum": (NotImplementedError, lambda x: cp.einsum("ij,jk->ik", x, x)),
+    "a decomposition": (NotImplementedError, lambda x: cp.linalg.inv(x)),
+}
+
+
+@pytest.mark.parametrize("what", NOT_CAPTURED)
+def test_what_cannot_be_captured_raises(what):
+    error, attempt = NOT_CAPTURED[what]
+    x = cp.ones((2, 2))
+    with pytest.raises(error):
+        captured(lambda: attempt(x))
+
+
+def test_a_copy_from_the_host_is_no_part_of_a_graph():
+    captured(lambda: cp.asarray([1.0]))
+    assert rules.take_recorded() == [
+        "a graph copies from the host, from where other values will lie when it is launched"
+    ]
+
+
+def test_a_graph_does_not_touch_memory_that_was_given_back():
+    x, pool = [cp.ones(3)], [cp.cuda.MemoryPool()]
+
+    def work():
+        with cp.cuda.using_allocator(pool[0].malloc):
+            x[0] + 1
+
+    graph = captured(work)
+    graph.launch()  # the pool has the memory of the result still
+    pool[0] = cp.cuda.MemoryPool()
+    with pytest.raises(StrictError, match="given back"):
+        graph.launch()
+    graph = captured(work)
+    x.clear()
+    with pytest.raises(StrictError, match="given back"):
+        graph.launch()
+
+
+def test_the_memory_of_a_graph_is_not_given_to_others():
+    pool = cp.cuda.MemoryPool()
+    with cp.cuda.using_allocator(pool.malloc):
+        captured(lambda: cp.ones(2))
+        cp.empty(2)
+    assert rules.take_recorded() == ["memory from the pool of a graph was given to others"]
+
+
+def test_the_same_graph_runs_in_one_stream_after_the_other():
+    x = cp.ones(3)
+    graph = captured(lambda: cp.add(x, 1, x))
+    first, second = cp.cuda.Stream(), cp.cuda.Stream()
+    graph.launch(first)
+    with pytest.raises(StrictError, match="does not wait"):
+        graph.launch(second)
+    second.wait_event(first.record())
+    graph.launch(second)
+
+
+def test_the_default_stream_does_not_capture():
+    with pytest.raises(RuntimeError, match="default"):
+        cp.cuda.get_current_stream().begin_capture()
+
+
+def test_streams_graphs_and_pools_have_the_names_of_the_installed_cupys():
+    cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    for name in ("Stream", "Graph", "MemoryPool", "MemoryPointer", "Memory"):
+        ours, theirs = getattr(cp.cuda, name), getattr(cupy.cuda, name)
+        for member in vars(ours):
+            known = member.startswith("_") or hasattr(theirs, member)
+            assert known or member in ("of", "bytes", "set_bytes", "poison", "check"), f"{name}.{member}"
+    for name in ("alloc", "using_allocator", "get_current_stream"):
+        assert callable(getattr(cupy.cuda, name))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.strict_cupy.array import device_index, ndarray, operand, wrap
-from tests.strict_cupy.rules import SIGNATURES, StrictError
+from tests.strict_cupy.rules import SIGNATURES, StrictError, launching
 
 # Element types for which CuPy has atomic operations.
 _INTEGERS, _FLOATS = "iIlLqQ", "fd"
@@ -28,6 +28,7 @@ class ufunc:
         self._loops = [tuple(loop.split("->")) for loop in entry["loops"]]
         self._numpy = getattr(np, name)
 
+    @launching
     def __call__(self, *args: Any, out: Any = None, casting: str = "same_kind", dtype: Any = None) -> Any:
         if not self.nin <= len(args) <= self.nin + 1:
             raise TypeError(f"cupy.{self.name} takes {self.nin} arrays and an output, got {len(args)} arguments")
@@ -54,10 +55,12 @@ class ufunc:
                 return np.dtype(result[0])
         raise TypeError(f"cupy.{self.name} has no loop for {common}")
 
+    @launching
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
         self._additive("reduce")
         return wrap(self._numpy.reduce(operand(array, self.name), axis=axis, dtype=dtype, keepdims=keepdims))
 
+    @launching
     def accumulate(self, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
         self._additive("accumulate")
         return wrap(self._numpy.accumulate(operand(array, self.name), axis=axis, dtype=dtype))
@@ -66,6 +69,7 @@ class ufunc:
         if self.name not in ("add", "multiply"):
             raise NotImplementedError(f"cupy.{self.name}.{method}: only add and multiply have it.")
 
+    @launching
     def at(self, a: Any, indices: Any, b: Any = None) -> None:
         if not isinstance(a, ndarray):
             raise TypeError(f"cupy.{self.name}.at: expected a device array, got {type(a)}")
