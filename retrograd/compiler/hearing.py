@@ -148,13 +148,23 @@ class Hearing(HearsBackward):
             return kernel(*arrays, **static)
         if p.rules:
             self.taps.rule(p.node, self.rule)
+        observers = {name: s for name, s in static.items() if callable(s) and not isinstance(s, type)}
+        if observers:
+            return self.observed(p, kernel, arrays, static, observers)
         xp = next((backend_of_array[a.__class__] for a in arrays if is_array(a)), None)
-        effect = any(callable(s) and not isinstance(s, type) for s in static.values())
         operation = self.noting(self.bound, kernel, p.name, arrays, static)
         result = distinct(self.muted(kernel, [undecided(a) for a in arrays], static))
         if operation is not None:
-            operation.xp, operation.primitive, operation.effect = xp, p, effect
+            operation.xp, operation.primitive = xp, p
             self.noting(self.finished, operation, result, arrays)
+        return result
+
+    def observed(self, p: Primitive, kernel: Original, arrays: Any, static: Any, observers: dict[str, Any]) -> Any:
+        """A primitive tells values that it computes to functions, running statistics say: heard one after the other."""
+        ((name, observe),) = observers.items()
+        rest = {key: s for key, s in static.items() if key != name}
+        result, told = self.kernel(p, telling(kernel, name), arrays, rest)
+        observe(*told)
         return result
 
     @heard
@@ -355,6 +365,18 @@ class Hearing(HearsBackward):
         if not sys._getframe(4).f_globals.get("__name__", "").startswith("retrograd."):
             self.give_up("the step reads the array of a Tensor")
         return after
+
+
+def telling(kernel: Any, name: str) -> Any:
+    """A kernel that gives what it would tell an observer besides its result."""
+
+    @functools.wraps(kernel)
+    def run(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        told: list[Any] = []
+        result = kernel(*args, **kwargs, **{name: lambda *values: told.extend(values)})
+        return result, tuple(told)
+
+    return run
 
 
 def copy_of(array: Any) -> Any:

@@ -56,8 +56,9 @@ def batch_norm(
     affine = (channels,) if flat else (channels, 1)
 
     def observe(mean: Any, variance: Any) -> None:
+        unbiased = namespace(input).multiply(variance, batch * places / (batch * places - 1))
         follow(running_mean, mean, momentum)
-        follow(running_var, variance * (batch * places / (batch * places - 1)), momentum)
+        follow(running_var, unbiased, momentum)
 
     tracked = running_mean is not None or running_var is not None
     return normalized(input, weight, bias, shape, axes, affine, eps, observe=observe if tracked else None)
@@ -91,8 +92,9 @@ def instance_norm(
 
     def observe(mean: Any, variance: Any) -> None:
         xp = namespace(input)
+        unbiased = xp.multiply(xp.mean(variance, axis=0), places / (places - 1))
         follow(running_mean, xp.mean(mean, axis=0), momentum)
-        follow(running_var, xp.mean(variance, axis=0) * (places / (places - 1)), momentum)
+        follow(running_var, unbiased, momentum)
 
     tracked = running_mean is not None or running_var is not None
     return normalized(input, weight, bias, shape, (2,), (channels, 1), eps, observe=observe if tracked else None)
