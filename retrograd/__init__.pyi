@@ -43,6 +43,8 @@ from retrograd.backends.device import get_default_device as get_default_device
 from retrograd.backends.device import set_default_device as set_default_device
 from retrograd.backends.flags import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from retrograd.backends.flags import use_deterministic_algorithms as use_deterministic_algorithms
+from retrograd.backends.kernels import get_kernels as get_kernels
+from retrograd.backends.kernels import set_kernels as set_kernels
 from retrograd.backends.threads import get_num_threads as get_num_threads
 from retrograd.backends.threads import set_num_threads as set_num_threads
 from retrograd.func.batches import vmap as vmap

@@ -25,9 +25,11 @@ from retrograd.backends.numpy_indexing import getitem as getitem
 from retrograd.backends.numpy_indexing import index_add as index_add
 from retrograd.backends.numpy_indexing import index_sum as index_sum
 from retrograd.backends.numpy_indexing import put_along_axis as put_along_axis
+from retrograd.backends.numpy_indexing import reduce_at as reduce_at
 from retrograd.backends.numpy_indexing import setitem as setitem
 from retrograd.backends.numpy_indexing import take_along_axis as take_along_axis
 from retrograd.backends.numpy_products import matmul as matmul
+from retrograd.backends.numpy_ranks import first_places
 from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
 from retrograd.backends.numpy_special import gelu as gelu
@@ -177,8 +179,12 @@ def keep(x: Array, condition: Array) -> Array:
 
 
 def clip(x: Array, min: Any = None, max: Any = None) -> Array:
+    if min is None and max is None:
+        return x.copy()
+    if x.size > 4096 and x.dtype.char in "fd":  # two bounds take a third of the time of one
+        return x.clip(-np.inf if min is None else min, np.inf if max is None else max)
     if min is None:
-        return x.copy() if max is None else np.minimum(x, max)
+        return np.minimum(x, max)
     return np.maximum(x, min) if max is None else x.clip(min, max)
 
 
@@ -316,9 +322,16 @@ def sort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = T
     return np.flip(ordered, axis) if descending else ordered
 
 
-def argsort(x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Array:
+def argsort(
+    x: Array, *, axis: int = -1, descending: bool = False, stable: bool = True, first: int | None = None
+) -> Array:
     if x.ndim == 0:
         return argsort(x.reshape(1), axis=axis)[0]
+    if first is not None:
+        if 0 < 4 * first <= x.shape[axis] and x.size:
+            return first_places(x, first, axis, descending, argsort)
+        lead = (slice(None),) * normalized_axis(axis, x.ndim)
+        return argsort(x, axis=axis, descending=descending)[(*lead, slice(first))]
     if not descending:
         return np.argsort(x, axis=axis, stable=stable)
     # Equal elements keep their order: sort the mirror image ascending, then read it backwards.

@@ -19,6 +19,7 @@ __all__ = [
     "index_add",
     "index_sum",
     "put_along_axis",
+    "reduce_at",
     "setitem",
     "take_along_axis",
 ]
@@ -86,6 +87,13 @@ def _add_rows(target: Array, index: tuple[Any, ...], value: Array) -> None:
     places = rows if width == 1 else rows[..., None] * width + np.arange(width)
     values = np.broadcast_to(value, (*rows.shape, *target.shape[1:])).astype(target.dtype, copy=False)
     np.add.at(target.reshape(-1), places.reshape(-1), values.reshape(-1))
+
+
+def reduce_at(ufunc: Any, x: Array, index: Array, value: Array) -> Array:
+    """A copy of x with ufunc(x[index], value) at the index, duplicates one after the other."""
+    out = x.copy()
+    ufunc.at(out, index, value)
+    return out
 
 
 def _is_array(part: Any) -> bool:

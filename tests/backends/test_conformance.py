@@ -455,6 +455,21 @@ def test_sorting_keeps_the_order_of_equals(xp, descending):
         agree(x, a)
 
 
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_the_first_indices_of_an_order_are_those_of_the_whole(xp, axis, descending):
+    a = np.random.default_rng(0).integers(0, 9, (40, 50)).astype("float32")  # many are equal
+    b = a.copy()
+    b[:, :3] = b[30:, 9] = np.nan
+    b[7] = np.inf
+    for given in (a, b, np.full((40, 50), np.nan, "float32"), a.astype("int32"), a == 4, b.astype("float16"), b[:, ::2]):
+        x = xp.from_host(given)
+        whole = xp.to_host(xp.argsort(x, axis=axis, descending=descending))
+        for first in (0, 1, 2, 10, 12, 13, 25):
+            agree(xp.argsort(x, axis=axis, descending=descending, first=first), whole.take(range(first), axis))
+    assert xp.argsort(xp.zeros((0, 9)), first=1).shape == (0, 1)
+
+
 def test_searchsorted_nonzero_and_unique(xp):
     agree(xp.searchsorted(xp.asarray([1.0, 2.0, 2.0]), xp.asarray([2.0, 3.0])), np.array([1, 3]))
     agree(xp.searchsorted(xp.asarray([1.0, 2.0, 2.0]), xp.asarray([2.0]), side="right"), np.array([3]))

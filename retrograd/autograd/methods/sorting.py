@@ -76,7 +76,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     length = input.shape[axis] if input.ndim else 1
     if not 0 <= operator.index(k) <= length:
         raise RuntimeError(f"topk: selected index k={k} is out of range for a dimension of length {length}.")
-    places = _slice(argsort(input, axis, largest), axis, 0, k)
+    places = _ops.argsort(input, axis=axis, descending=bool(largest), first=operator.index(k))
     return _topk(picked(input, places, axis), places)
 
 
@@ -93,7 +93,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
     length = input.shape[axis] if input.ndim else 1
     if not 1 <= operator.index(k) <= length:
         raise RuntimeError(f"kthvalue: k={k} is out of range for a dimension of length {length}; it counts from 1.")
-    place = _slice(argsort(input, axis), axis, k - 1, k)
+    place = _slice(_ops.argsort(input, axis=axis, first=k), axis, k - 1, k)
     return _kthvalue(squeezed(picked(input, place, axis), axis, keepdim), squeezed(place, axis, keepdim))
 
 

@@ -132,6 +132,6 @@ def cumulative_max_places(xp: Any, x: Any, *, axis: int) -> Any:
 
 
 @nondifferentiable
-def argsort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False) -> Any:
-    """The indices that sort x, of equal elements the first first; NaN is greatest."""
-    return xp.argsort(x, axis=axis, descending=descending)
+def argsort(xp: Any, x: Any, *, axis: int = -1, descending: bool = False, first: int | None = None) -> Any:
+    """The indices that sort x (or the first so many), of equal elements the first first; NaN is greatest."""
+    return xp.argsort(x, axis=axis, descending=descending, first=first)

@@ -13,6 +13,8 @@ from retrograd.autograd.view import apply
 @primitive(name="ScatterReduce")
 def scatter_extremum(xp: Any, x: Any, positions: Any, values: Any, *, largest: bool) -> Any:
     """x with the largest (or smallest) of itself and the values at the positions."""
+    if hasattr(xp, "reduce_at"):  # a GPU has no order in which duplicates meet
+        return xp.reduce_at(xp.maximum if largest else xp.minimum, x, positions, values)
     order = xp.argsort(values, descending=not largest)  # of duplicates the last that is written stays
     out = xp.copy(x)
     xp.setitem(out, (xp.getitem(positions, order),), xp.getitem(values, order))
@@ -31,6 +33,8 @@ def _(xp: Any, g: Any, x: Any, positions: Any, values: Any, out: Any) -> Any:
 @primitive(name="ScatterReduce")
 def scatter_product(xp: Any, x: Any, positions: Any, values: Any) -> Any:
     """x multiplied by the values at the positions."""
+    if hasattr(xp, "reduce_at"):
+        return xp.reduce_at(xp.multiply, x, positions, values)
     out = xp.copy(x)
     order = xp.argsort(positions)
     places, factors = xp.getitem(positions, order), xp.getitem(values, order)
