@@ -19,6 +19,7 @@ from retrograd.autograd.ops.shape import along
 from retrograd.autograd.primitive import nondifferentiable, primitive
 from retrograd.autograd.view import apply
 from retrograd.autograd.windows import Moves, Windows, extent, overlaps
+from retrograd.backends.kernels import fusable
 
 Shape = tuple[int, ...]
 GRAIN = 200_000
@@ -63,6 +64,7 @@ def places_in_planes(xp: Any, offsets: Any, windows: Windows) -> Any:
     return xp.getitem(xp.reshape(within, (-1,)), (offsets,)) + corners
 
 
+@fusable
 def maxima(xp: Any, x: Any, windows: Windows) -> tuple[Any, Any]:
     """The maximum of every window, and the offset of the first: its number among the elements of a window."""
     rank, elements = len(windows.size), math.prod(windows.size)
@@ -148,6 +150,12 @@ def _(xp: Any, g: Any, x_shape: Shape, offsets: Any, windows: Windows) -> Any:
 @primitive(name="MaxPoolWithIndicesBackward")
 def add_at_offsets(xp: Any, x: Any, offsets: Any, *, windows: Windows) -> Any:
     """Zeros, to which every window's x is added at its offset."""
+    return add_to_maxima(xp, x, offsets, windows)
+
+
+@fusable
+def add_to_maxima(xp: Any, x: Any, offsets: Any, windows: Windows) -> Any:
+    """The same on arrays; every offset is on the input, as those of maxima are."""
     apart = all(map(operator.ge, windows.stride, map(extent, windows.size, windows.dilation)))
     out = xp.new_zeros(x, shape=(*x.shape[: -len(windows.size)], *windows.lengths))
 
@@ -230,21 +238,33 @@ take_at_places.vjps(
 @primitive(name="AvgPool")
 def sum_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
     """The sum of every window."""
-    for axis, numbers in windows.axes():
-        x = accumulated(xp, x, axis, numbers[1], overlaps(*numbers))
-    return x
+    return sum_windows(xp, x, windows)
 
 
 @primitive(name="AvgPoolBackward")
 def spread_pool(xp: Any, x: Any, *, windows: Windows) -> Any:
     """The transposed of that: for every element the sum of the values of all windows that it is in."""
-    for axis, numbers in windows.axes():
-        x = accumulated(xp, x, axis, numbers[0], [(seen, taken) for taken, seen in overlaps(*numbers)])
-    return x
+    return spread_windows(xp, x, windows)
 
 
 sum_pool.vjp(lambda xp, g, windows: apply(spread_pool.primitive, g, windows=windows))
 spread_pool.vjp(lambda xp, g, windows: apply(sum_pool.primitive, g, windows=windows))
+
+
+@fusable
+def sum_windows(xp: Any, x: Any, windows: Windows) -> Any:
+    """`sum_pool` on arrays."""
+    for axis, numbers in windows.axes():
+        x = accumulated(xp, x, axis, numbers[1], overlaps(*numbers))
+    return x
+
+
+@fusable
+def spread_windows(xp: Any, x: Any, windows: Windows) -> Any:
+    """`spread_pool` on arrays."""
+    for axis, numbers in windows.axes():
+        x = accumulated(xp, x, axis, numbers[0], [(seen, taken) for taken, seen in overlaps(*numbers)])
+    return x
 
 
 def accumulated(xp: Any, x: Any, axis: int, length: int, moves: Moves) -> Any:
