@@ -8,10 +8,8 @@ direction, because they have ended or not yet begun.
 
 Gates and their order are PyTorch's: input, forget, candidate, output for LSTM (Hochreiter & Schmidhuber 1997, with the
 forget gate of Gers et al. 2000), reset, update, candidate for GRU (Cho et al. 2014; the reset gate acts after the
-product). Inside, a step's gates are a stack (gates, n, H), the candidate last: each gate, and all that are sigmoids,
-lie in one piece, and their products are small enough for BLAS to multiply without rearranging the weights at every
-step. What the input contributes, and the gradients of the weights, are products of several steps, which stay in the
-cache until then.
+product). What the input contributes, and the gradients of the weights, are products of several steps, which stay in the
+cache until then; the steps themselves are in `recurrent_kernels.py`.
 
 `unrolled` and the three steps below it are the same mathematics made of single operations: where the gradient is itself
 to be differentiated, that is what is differentiated.
@@ -25,9 +23,16 @@ from typing import Any, NamedTuple
 
 from retrograd.autograd.graph import grad
 from retrograd.autograd.ops.linalg import mT, same_dtype
+from retrograd.autograd.ops.recurrent_kernels import (
+    GRUMemory,
+    LSTMMemory,
+    gru_gradients,
+    gru_steps,
+    lstm_gradients,
+    lstm_steps,
+)
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
-from retrograd.backends.kernels import fusable
 
 Sizes = tuple[int, ...]
 Step = Callable[..., tuple[Any, ...]]
@@ -75,7 +80,7 @@ def gate_by_gate(xp: Any, w: Any, gates: int) -> Any:
 
 def forward_weights(xp: Any, gates: int, w_ih: Any, w_hh: Any, b: Any) -> tuple[Any, Any, Any]:
     """What is multiplied with and added: (inputs, gates · H), (gates, H, H), (gates · H,). What these give the sigmoid
-    gates is halved: see `to_sigmoid`."""
+    gates is halved: see `recurrent_kernels.py`."""
     copies = [xp.copy(gate_by_gate(xp, value, gates)) for value in (w_ih, w_hh, b)]
     for value in copies:
         value[:-1] *= 0.5
@@ -88,52 +93,6 @@ def contributions(xp: Any, x: Any, w: Any, b: Any, gates: int) -> Any:
     z = xp.matmul(x, w)
     z += b
     return z.reshape(len(x), gates, z.shape[1] // gates)
-
-
-def stacked(xp: Any, z: Any) -> Any:
-    """(n, gates, H) as a view (gates, n, H), or the other way round."""
-    return xp.permute_dims(z, axes=(1, 0, 2))
-
-
-def to_sigmoid(y: Any) -> None:
-    """σ(2z) in place of tanh z, which is faster than exp and a quotient: σ(2z) = ½ + ½ tanh z."""
-    y *= 0.5
-    y += 0.5
-
-
-def slope_of_sigmoid(xp: Any, y: Any, out: Any) -> None:
-    """y (1 − y), where y = σ(z)."""
-    xp.subtract(1, y, out=out)
-    out *= y
-
-
-def slope_of_tanh(xp: Any, y: Any, out: Any) -> None:
-    """1 − y², where y = tanh z."""
-    xp.multiply(y, y, out=out)
-    xp.subtract(1, out, out=out)
-
-
-def after_step(xp: Any, state: Any, new: Any) -> Any:
-    """The state of all sequences, those that had a step first."""
-    return new if len(new) == len(state) else xp.concat([new, state[len(new) :]], axis=0)
-
-
-def states_before(xp: Any, kept_steps: Sequence[tuple[Any, ...]]) -> Any:
-    """h before every row of a part: of each step what is kept at the fourth place."""
-    return xp.concat([step[3] for step in sorted(kept_steps, key=first_row)], axis=0)
-
-
-def first_row(kept_step: tuple[Any, ...]) -> int:
-    start: int = kept_step[0].start
-    return start
-
-
-def total(g: Any) -> Any:
-    """The sum over the first axis, in place of the first."""
-    first, *others = g
-    for other in others:
-        first += other
-    return first
 
 
 class InputGradients:
@@ -238,38 +197,17 @@ def lstm_projected(
 def lstm_forward(
     xp: Any, x: Any, h: Any, c: Any, w_ih: Any, w_hh: Any, b: Any, w_hr: Any, sizes: Sizes, reverse: bool
 ) -> Any:
-    """The results, and what the gradient needs of every step: gates, tanh c, and h and c before it."""
-    h, c = xp.copy(h), xp.copy(c)  # which are kept, as what is before the first step
+    """The results, and what the gradient needs of every part."""
+    h, c = xp.copy(h), xp.copy(c)
     w_x, w, b = forward_weights(xp, 4, w_ih, w_hh, b)
     out = xp.empty((len(x), h.shape[1]), dtype=x.dtype)
     kept = []
     for part in parts(xp, x, len(w_ih), sizes, reverse):
-        z_part, out_part, kept_steps = contributions(xp, x[part.rows], w_x, b, 4), out[part.rows], []
-        for rows, n in part.steps:
-            h_before, c_before = h[:n], c[:n]
-            z = xp.matmul(h_before, w)
-            new_c, r, new_h = lstm_cell(xp, z, z_part[rows], c_before)
-            if w_hr is not None:
-                new_h = xp.matmul(new_h, mT(xp, w_hr))
-            out_part[rows] = new_h
-            kept_steps.append((rows, z, r, h_before, c_before))
-            h, c = after_step(xp, h, new_h), after_step(xp, c, new_c)
-        kept.append((part.rows, kept_steps))
+        z_x = contributions(xp, x[part.rows], w_x, b, 4)
+        memory = LSTMMemory.of(xp, len(z_x), h, c)
+        lstm_steps(xp, z_x, w, w_hr, h, c, part.steps, out[part.rows], memory)
+        kept.append((part, memory))
     return (out, h, c), kept
-
-
-@fusable
-def lstm_cell(xp: Any, z: Any, z_x: Any, c: Any) -> tuple[Any, Any, Any]:
-    """The new c, its tanh r, and o r, from c before (n, H); z (4, n, H), what h contributes to the gates, to which
-    z_x (n, 4, H) is added, becomes their values."""
-    z += stacked(xp, z_x)
-    xp.tanh(z, out=z)
-    to_sigmoid(z[:3])
-    i, f, o, g = z
-    new_c = f * c
-    new_c += i * g
-    r = xp.tanh(new_c)
-    return new_c, r, o * r
 
 
 @lstm.vjp
@@ -295,46 +233,14 @@ def _(
 def lstm_backward(xp: Any, g: Any, x: Any, w_ih: Any, w_hh: Any, w_hr: Any, kept: Any, needed: bool) -> Any:
     """Cotangents of x (if needed), h, c, w_ih, w_hh, b and w_hr."""
     g_out, g_h, g_c = g[0], xp.copy(g[1]), xp.copy(g[2])
-    batch, width = g_c.shape
     w = gate_by_gate(xp, w_hh, 4)
-    of_step = xp.empty((4 * batch * width,), dtype=x.dtype)
     sums = InputGradients(xp, 4, x, w_ih, w_hh, needed)
     g_w_hr = None if w_hr is None else xp.new_zeros(w_hr, shape=w_hr.shape)
-    for part, kept_steps in reversed(kept):
-        g_part = g_out[part]
-        g_gates = xp.empty((len(g_part), 4, width), dtype=x.dtype)
-        for rows, z, r, _, c_before in reversed(kept_steps):
-            n = len(r)
-            g_r, g_z = g_h[:n], xp.reshape(of_step[: z.size], z.shape)
-            g_r += g_part[rows]
-            if g_w_hr is not None:
-                g_w_hr += xp.matmul(mT(xp, g_r), z[2] * r)
-                g_r = xp.matmul(g_r, w_hr)
-            lstm_cell_gradients(xp, z, r, c_before, g_r, g_c[:n], g_z, g_gates[rows])
-            g_h[:n] = total(xp.matmul(g_z, w))
-        sums.add(part, x[part], states_before(xp, kept_steps), g_gates)
+    for (rows, steps), memory in reversed(kept):
+        g_z_x = lstm_gradients(xp, memory, w, w_hr, g_out[rows], g_h, g_c, steps, g_w_hr)
+        sums.add(rows, x[rows], memory.h, g_z_x)
     g_x, *g_weights = sums.all()
     return g_x, g_h, g_c, *g_weights, g_w_hr
-
-
-@fusable
-def lstm_cell_gradients(
-    xp: Any, z: Any, r: Any, c: Any, g_r: Any, g_c: Any, g_z: Any, g_z_x: Any
-) -> None:  # fmt: skip
-    """Writes the cotangents of z and of z_x from that of o r, and turns g_c, that of the new c, into that of c."""
-    i, f, o, cell = z
-    slope = xp.empty(r.shape, dtype=r.dtype)
-    slope_of_tanh(xp, r, slope)
-    slope *= o
-    slope *= g_r
-    g_c += slope
-    slope_of_sigmoid(xp, z[:3], g_z[:3])
-    slope_of_tanh(xp, cell, g_z[3])
-    for gate, value, arriving in zip(g_z, (cell, c, r, i), (g_c, g_c, g_r, g_c), strict=True):
-        gate *= value
-        gate *= arriving
-    g_c *= f
-    g_z_x[...] = stacked(xp, g_z)
 
 
 # ---- GRU
@@ -350,40 +256,16 @@ def gru(xp: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b: Any, b_n: Any, *, size
     (B, H).
     """
     same_dtype("gru", x, h, w_ih, w_hh, b, b_n)
-    h = xp.copy(h)  # which is kept, as what is before the first step
+    h = xp.copy(h)
     w_x, w, b = forward_weights(xp, 3, w_ih, w_hh, b)
     out = xp.empty((len(x), h.shape[1]), dtype=x.dtype)
     kept = []
     for part in parts(xp, x, len(w_ih), sizes, reverse):
-        y_part, out_part, kept_steps = contributions(xp, x[part.rows], w_x, b, 3), out[part.rows], []
-        for rows, n in part.steps:
-            before = h[:n]
-            y = xp.matmul(before, w)
-            s, new = gru_cell(xp, y, y_part[rows], b_n, before)
-            out_part[rows] = new
-            kept_steps.append((rows, y, s, before))
-            h = after_step(xp, h, new)
-        kept.append((part.rows, kept_steps))
+        y_x = contributions(xp, x[part.rows], w_x, b, 3)
+        memory = GRUMemory.of(xp, len(y_x), h)
+        gru_steps(xp, y_x, w, b_n, h, part.steps, out[part.rows], memory)
+        kept.append((part, memory))
     return (out, h), kept
-
-
-@fusable
-def gru_cell(xp: Any, y: Any, y_x: Any, b_n: Any, h: Any) -> tuple[Any, Any]:
-    """The candidate's s + b_n, and the new h, from h before (n, H); y (3, n, H), what h contributes to the gates, to
-    which y_x (n, 3, H) is added, becomes their values."""
-    y_x = stacked(xp, y_x)
-    r_and_z, s = y[:2], y[2] + b_n
-    r_and_z += y_x[:2]
-    xp.tanh(r_and_z, out=r_and_z)
-    to_sigmoid(r_and_z)
-    r, z, candidate = y
-    xp.multiply(r, s, out=candidate)
-    candidate += y_x[2]
-    xp.tanh(candidate, out=candidate)
-    new = h - candidate
-    new *= z
-    new += candidate
-    return s, new
 
 
 @gru.vjp
@@ -394,48 +276,14 @@ def _(
     if isinstance(g[0], Tensor):
         return differentiated(xp, gru_step, g, x, (h,), (w_ih, w_hh, b, b_n), sizes, reverse, needs)
     g_out, g_h = g[0], xp.copy(g[1])
-    batch, width = g_h.shape
     w = gate_by_gate(xp, w_hh, 3)
-    of_step = xp.empty((3 * batch * width,), dtype=x.dtype)
-    sums, g_b_n = InputGradients(xp, 3, x, w_ih, w_hh, needs[0]), xp.new_zeros(x, shape=(width,))
-    for part, kept_steps in reversed(kept):
-        g_part = g_out[part]
-        g_gates, g_products = (xp.empty((len(g_part), 3, width), dtype=x.dtype) for _ in range(2))
-        for rows, y, s, before in reversed(kept_steps):
-            n = len(s)
-            g_hn, g_y = g_h[:n], xp.reshape(of_step[: y.size], y.shape)
-            g_hn += g_part[rows]
-            gru_cell_gradients(xp, y, s, before, g_hn, g_y, g_products[rows], g_gates[rows])
-            g_hn += total(xp.matmul(g_y, w))
-        sums.add(part, x[part], states_before(xp, kept_steps), g_gates, g_products)
+    sums, g_b_n = InputGradients(xp, 3, x, w_ih, w_hh, needs[0]), xp.new_zeros(x, shape=(len(b_n),))
+    for (rows, steps), memory in reversed(kept):
+        g_y_x, g_products = gru_gradients(xp, memory, w, g_out[rows], g_h, steps)
+        sums.add(rows, x[rows], memory.h, g_y_x, g_products)
         g_b_n += xp.sum(g_products[:, 2], axis=0)
     g_x, *g_weights = sums.all()
     return g_x, g_h, *g_weights, g_b_n
-
-
-@fusable
-def gru_cell_gradients(
-    xp: Any, y: Any, s: Any, h: Any, g_h: Any, g_y: Any, g_products: Any, g_y_x: Any
-) -> None:  # fmt: skip
-    """Writes the cotangents of y, of the same gate by gate, and of y_x; g_h, that of the new h, becomes what of it goes
-    past the candidate."""
-    r, z, candidate = y
-    slope_of_sigmoid(xp, y[:2], g_y[:2])
-    g_candidate = xp.empty(s.shape, dtype=s.dtype)
-    slope_of_tanh(xp, candidate, g_candidate)
-    difference = h - candidate
-    difference *= g_h
-    g_y[1] *= difference
-    around = g_h * z
-    g_h -= around
-    g_candidate *= g_h
-    g_h[...] = around
-    g_y[0] *= s
-    g_y[0] *= g_candidate
-    xp.multiply(g_candidate, r, out=g_y[2])
-    g_products[...] = stacked(xp, g_y)
-    g_y_x[:, :2] = stacked(xp, g_y[:2])
-    g_y_x[:, 2] = g_candidate
 
 
 # ---- the same, made of single operations
