@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrograd.backends.kernels import fusable
+
 Array = NDArray[Any]
 Words = NDArray[np.unsignedinteger[Any]]
 
@@ -17,6 +19,7 @@ BLOCK = 16  # the long path of `randn` transforms sixteen numbers at a time
 
 _MANTISSA = {np.dtype(np.float16): 11, np.dtype(np.float32): 24, np.dtype(np.float64): 53}
 _LOW_24, _LOW_53 = np.uint32(2**24 - 1), np.uint64(2**53 - 1)
+_TINY = np.float32(2.0**-24)
 _TWO_PI = 2.0 * np.pi
 
 
@@ -28,9 +31,11 @@ def mantissa_bits(dtype: np.dtype[Any]) -> int:
 def unit_interval(words: Words) -> Array:
     """Uniform samples in [0, 1): float32 from the low 24 bits of uint32, float64 from the low 53 bits of uint64."""
     if words.dtype == np.uint32:
-        single: Array = (words & _LOW_24).view(np.int32).astype(np.float32) * np.float32(2.0**-24)
+        single: Array = (words & _LOW_24).view(np.int32).astype(np.float32)
+        single *= _TINY
         return single
-    double: Array = (words & _LOW_53).view(np.int64).astype(np.float64) * 2.0**-53
+    double: Array = (words & _LOW_53).view(np.int64).astype(np.float64)
+    double *= 2.0**-53
     return double
 
 
@@ -94,7 +99,10 @@ def normal_pairs(words: Words) -> Array:
     """Standard float64 normals from pairs of words, by Box & Muller 1958: cosine, sine, cosine, sine …"""
     u = unit_interval(words).reshape(-1, 2)
     radius, angle = np.sqrt(-2.0 * np.log1p(-u[:, 1])), _TWO_PI * u[:, 0]
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
+    normals = np.empty_like(u)
+    np.multiply(radius, np.cos(angle), out=normals[:, 0])
+    np.multiply(radius, np.sin(angle), out=normals[:, 1])
+    return normals.reshape(-1)
 
 
 def remainder(words: Words, modulus: int) -> Words:
@@ -132,6 +140,7 @@ def cauchy(words: Words, median: float, sigma: float) -> Array:
     return scale_and_shift(np.tan(np.pi * (unit_interval(words) - 0.5)), sigma, median)
 
 
+@fusable
 def shuffle(words: Words) -> NDArray[np.int64]:
     """The permutation of len(words) + 1 items that Fisher and Yates's exchanges give (Durstenfeld 1964).
 

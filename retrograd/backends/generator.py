@@ -4,6 +4,7 @@ Every method draws as many words as PyTorch 2.13 draws, in the same order, hence
 and the stream stands at the same place afterwards. `mt19937` makes the words, `distributions` makes samples of them.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +40,12 @@ class Generator(MersenneTwister):
 
     def _fill(self, size: Size, dtype: np.dtype[Any], draw: Callable[[int], Array]) -> Array:
         """An array of samples drawn chunk by chunk: draw(count) gives the next samples of the stream."""
-        out = np.empty(_shape(size), dtype)
+        shape = _shape(size)
+        count = math.prod(shape)
+        if count <= _CHUNK:
+            with self._lock:
+                return draw(count).astype(dtype, copy=False).reshape(shape)
+        out = np.empty(shape, dtype)
         flat = out.reshape(-1)
         with self._lock:
             for start in range(0, flat.size, _CHUNK):
@@ -89,7 +95,9 @@ class Generator(MersenneTwister):
         """Standard normals in float64; each pair's second one waits in the cache until it is asked for."""
         cached = [] if self._cached_normal is None or count == 0 else [self._cached_normal]
         pairs = (count - len(cached) + 1) // 2
-        normals = np.concatenate([cached, distributions.normal_pairs(self._words64(2 * pairs))])
+        normals = distributions.normal_pairs(self._words64(2 * pairs))
+        if cached:
+            normals = np.concatenate([cached, normals])
         if count > 0:
             self._cached_normal = float(normals[count]) if len(normals) > count else None
         return normals[:count]
@@ -97,20 +105,20 @@ class Generator(MersenneTwister):
     def _fill_normal_blocks(self, flat: Array, mean: float, std: float) -> None:
         """Blocks of sixteen; an incomplete last block is replaced by a fresh one that ends with the array."""
         wide, block = flat.dtype == np.float64, distributions.BLOCK
-
-        def draw(count: int) -> Array:
-            blocks = distributions.normal_blocks(self._words(count, wide))
-            return distributions.scale_and_shift(blocks, std, mean)
-
         incomplete = flat.size % block
-        whole = flat[: flat.size - incomplete]
-        for start in range(0, whole.size, _CHUNK):
-            part = whole[start : start + _CHUNK]
-            part[...] = draw(part.size)
-        if incomplete:
-            if flat.dtype != np.float16:
-                self._words(incomplete, wide)  # PyTorch fills the incomplete block too, except in half precision
-            flat[-block:] = draw(block)
+        whole = flat.size - incomplete
+        skipped = 0 if flat.dtype == np.float16 else incomplete  # PyTorch fills the incomplete block too, but of halves
+        for start in range(0, whole, _CHUNK):
+            count = min(_CHUNK, whole - start)
+            if last := incomplete and start + count == whole:
+                words = self._words(count + skipped + block, wide)
+                words = np.concatenate([words[:count], words[-block:]])
+            else:
+                words = self._words(count, wide)
+            normals = distributions.scale_and_shift(distributions.normal_blocks(words), std, mean)
+            flat[start : start + count] = normals[:count]
+            if last:
+                flat[-block:] = normals[count:]
 
     def randint(self, low: int, high: int, size: Size, dtype: DTypeLike = np.int64) -> Array:
         """Integers in [low, high): torch.randint, bit for bit. Every integer dtype, bool, and floating dtypes."""
@@ -168,9 +176,10 @@ class Generator(MersenneTwister):
             return self._fill(size, kind, lambda count: distributions.below(self._words64(count), chance))
         if _floating("bernoulli", p.dtype) == np.float16:
             p = p.astype(np.float32)
-        if not np.all((p >= 0) & (p <= 1)):
+        if p.size and not (p.min() >= 0 and p.max() <= 1):
             raise RuntimeError("bernoulli: expected every p in [0, 1].")
-        p = np.broadcast_to(p, p.shape if size is None else _shape(size))
+        if size is not None:
+            p = np.broadcast_to(p, _shape(size))
         with self._lock:
             words = self._words(p.size, p.dtype == np.float64)
         return (distributions.unit_interval(words).reshape(p.shape) < p).astype(kind)

@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from retrograd.backends.kernels import fusable
+
 DEFAULT_SEED = 67280421310721  # a generator nobody has seeded starts here, as PyTorch's does
 
 _STATE_WORDS = 624
@@ -116,14 +118,25 @@ class MersenneTwister:
         return f"{type(self).__name__}(initial_seed={self._seed})"
 
     def _words32(self, count: int) -> NDArray[np.uint32]:
-        return self._twister.random_raw(count).astype(np.uint32)
+        return words32(self._twister, count)
 
     def _words64(self, count: int) -> NDArray[np.uint64]:
-        """64-bit words, each of two 32-bit ones, the high half first."""
-        halves = self._twister.random_raw(2 * count)
-        words: NDArray[np.uint64] = halves[0::2] << np.uint64(32)
-        words |= halves[1::2]
-        return words
+        return words64(self._twister, count)
 
     def _words(self, count: int, wide: bool) -> NDArray[Any]:
         return self._words64(count) if wide else self._words32(count)
+
+
+@fusable
+def words32(twister: np.random.MT19937, count: int) -> NDArray[np.uint32]:
+    """The next words of a stream."""
+    return twister.random_raw(count).astype(np.uint32)
+
+
+@fusable
+def words64(twister: np.random.MT19937, count: int) -> NDArray[np.uint64]:
+    """64-bit words, each of two 32-bit ones, the high half first."""
+    halves = twister.random_raw(2 * count)
+    words: NDArray[np.uint64] = halves[0::2] << np.uint64(32)
+    words |= halves[1::2]
+    return words

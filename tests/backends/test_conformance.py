@@ -462,7 +462,7 @@ def test_the_first_indices_of_an_order_are_those_of_the_whole(xp, axis, descendi
     b = a.copy()
     b[:, :3] = b[30:, 9] = np.nan
     b[7] = np.inf
-    for given in (a, b, np.full((40, 50), np.nan, "float32"), a.astype("int32"), a == 4, b.astype("float16"), b[:, ::2]):
+    for given in (a, b, np.full((40, 50), np.nan), a.astype("int32"), a == 4, b.astype("float16"), b[:, ::2]):
         x = xp.from_host(given)
         whole = xp.to_host(xp.argsort(x, axis=axis, descending=descending))
         for first in (0, 1, 2, 10, 12, 13, 25):

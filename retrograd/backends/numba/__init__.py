@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from retrograd.backends.numba import activations, indexing, pooling, recurrent, updates
+from retrograd.backends.numba import activations, indexing, pooling, random_numbers, recurrent, updates
 
 __all__ = ["KERNELS"]
 
-ROOMS = (activations, indexing, pooling, recurrent, updates)
+ROOMS = (activations, indexing, pooling, random_numbers, recurrent, updates)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
