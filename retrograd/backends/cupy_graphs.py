@@ -6,8 +6,8 @@ A graph keeps the addresses that its kernels had when they were captured. Hence 
   copied to a place of its own before each launch, and back afterwards if the function writes into it. When an input
   moves that never did before, the function is captured anew.
 - Memory in between comes from a pool that belongs to the graph alone, and lives as long as it.
-- Outputs. The next launch overwrites them, while the caller may hold them still. So the graph gathers them in one
-  block, and every launch hands out a copy of that block: one copy, however many outputs.
+- Outputs. The next launch overwrites them, while the caller may hold them still: every launch hands out copies. Small
+  ones the graph gathers in one block, of which one copy is made, however many they are.
 
 A graph runs in the caller's stream, in its order; where that is another than last time, it waits for the last one.
 Not part of the contract. Not yet verified on a GPU: see docs/gpu.md for what has been shown without one.
@@ -32,7 +32,9 @@ WARM_UPS = 2
 CAPTURES = 4
 """Captures of one function; where inputs move after that, it stays as it is."""
 ALIGNED = 512
-"""Bytes between the starts of outputs, as between CuPy's own blocks."""
+"""Bytes between the starts of outputs in a block, as between CuPy's own blocks."""
+SMALL = 1 << 16
+"""Bytes up to which outputs share a block. (Whoever holds one keeps the whole block: a list of losses, say.)"""
 
 
 class _Mode(threading.local):
@@ -205,13 +207,11 @@ class Graph:
         self.graph.launch()
         for i, low, size in self.written:
             (inputs[i].data + low).copy_from_device_async(self.inputs[i].data + low, size)
-        block = cp.cuda.alloc(self.outputs.size)
-        block.copy_from_device_async(self.block, self.outputs.size)
-        return self.outputs.within(block)
+        return self.outputs.copies(self.block)
 
 
 class Outputs:
-    """How arrays are to lie in one block: those of one allocation keep their distances, so that views stay views."""
+    """Where arrays lie, and how their copies are to; those of one allocation keep their distances: views stay views."""
 
     def __init__(self, arrays: Sequence[Array], inputs: Sequence[Array]) -> None:
         theirs = {id(x.data.mem) for x in inputs}
@@ -225,24 +225,40 @@ class Outputs:
             _, lowest, highest = ends.get(key, (x, start, start))
             ends[key] = x, min(lowest, start), max(highest, start + size)
         self.size = 0
-        self.pieces: list[tuple[int, Any, int]] = []
-        offsets: dict[int, int] = {}
+        self.small: list[tuple[int, Any, int]] = []
+        """Offset in the block, start and size of what shares it."""
+        self.large: list[tuple[Any, int]] = []
+        homes: dict[int, tuple[int, int]] = {}
+        """By allocation: the number of the copy, the block's is 0, and by how much addresses differ from offsets."""
         for key, (x, lowest, highest) in ends.items():
-            self.pieces.append((self.size, x.data + (lowest - x.data.ptr), highest - lowest))
-            offsets[key] = self.size - lowest
-            self.size += max(1, -(-(highest - lowest) // ALIGNED)) * ALIGNED
-        self.forms = [(x.shape, x.dtype, x.strides, x.data.ptr + offsets[id(x.data.mem)]) for x in arrays]
+            start, size = x.data + (lowest - x.data.ptr), highest - lowest
+            if size > SMALL:
+                self.large.append((start, size))
+                homes[key] = len(self.large), -lowest
+            else:
+                self.small.append((self.size, start, size))
+                homes[key] = 0, self.size - lowest
+                self.size += max(1, -(-size // ALIGNED)) * ALIGNED
+        self.forms = [
+            (x.shape, x.dtype, x.strides, number, x.data.ptr + offset)
+            for x in arrays
+            for number, offset in (homes[id(x.data.mem)],)
+        ]
 
     def gather(self, block: Any) -> None:
-        """Copies the arrays to a block."""
-        for offset, start, size in self.pieces:
+        """Copies the small ones to a block."""
+        for offset, start, size in self.small:
             if size:
                 (block + offset).copy_from_device_async(start, size)
 
-    def within(self, block: Any) -> tuple[Array, ...]:
-        """The arrays in a block."""
+    def copies(self, block: Any) -> tuple[Array, ...]:
+        """The arrays, in new memory."""
+        found = []
+        for start, size in ((block, self.size), *self.large):
+            found.append(cp.cuda.alloc(size))
+            found[-1].copy_from_device_async(start, size)
         return tuple(
-            [cp.ndarray(shape, dtype, block + offset, strides) for shape, dtype, strides, offset in self.forms]
+            [cp.ndarray(shape, dtype, found[n] + offset, strides) for shape, dtype, strides, n, offset in self.forms]
         )
 
 

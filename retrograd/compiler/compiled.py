@@ -15,6 +15,7 @@ from retrograd.autograd.modes import state
 from retrograd.autograd.promotion import explain
 from retrograd.autograd.tensor import Tensor
 from retrograd.autograd.tree import flatten
+from retrograd.compiler.capture import Graphs, stretches
 from retrograd.compiler.differentiable import Backward, Replay, halves, heard_backward
 from retrograd.compiler.guards import Guards, argument_guards, around, mode_guards, module_guards, tensor_guards
 from retrograd.compiler.hearing import Hearing
@@ -30,6 +31,9 @@ __all__ = ["Compiled", "compile"]
 VARIANTS = 8
 """Programs that are kept for different arguments and circumstances, as many as PyTorch keeps."""
 
+MODES = ("default", "reduce-overhead")
+TUNED = ("max-autotune", "max-autotune-no-cudagraphs")
+"""Modes that PyTorch has besides."""
 DEVIATED = object()
 """What a program returns that has done nothing, because values take the step another way."""
 recording = threading.Lock()
@@ -50,8 +54,11 @@ def compile(
 
     The replay makes no Tensors and no graph, and gives the numbers of the function itself. Where it cannot, the
     function runs as it is: a warning, and `reason`, say why; with `fullgraph` a RuntimeError does. `source` is the
-    program. Other arguments: `disable` returns the function itself; PyTorch's choices of a compiler are its own, so
-    that all but their defaults raise NotImplementedError. Also a decorator, with arguments or without.
+    program. Also a decorator, with arguments or without.
+
+    With `mode="reduce-overhead"` stretches of kernels are captured as CUDA graphs on a GPU; what is not, and why, is in
+    `uncaptured`. On the CPU that mode changes nothing. `disable` returns the function itself. All but the defaults of
+    PyTorch's other arguments raise NotImplementedError, an unknown mode RuntimeError.
 
     >>> import retrograd as rg
     >>> w = rg.ones(3, requires_grad=True)
@@ -70,21 +77,26 @@ def compile(
     """
     if dynamic:
         raise NotImplementedError("compile: dynamic=True; every new shape is recorded once, leave dynamic out.")
-    if backend != "inductor" or mode not in (None, "default") or options:
-        raise NotImplementedError("compile: there is one compiler here; leave backend, mode and options out.")
+    if backend != "inductor" or options:
+        raise NotImplementedError("compile: there is one compiler here; leave backend and options out.")
+    if mode not in (None, *MODES, *TUNED):
+        raise RuntimeError(f"compile: mode {mode!r} is unknown; there are {', '.join(map(repr, MODES))}.")
+    if mode in TUNED:
+        raise NotImplementedError(f"compile: mode={mode!r}; kernels are not tuned here, give 'reduce-overhead'.")
     if model is None:
-        return functools.partial(compile, fullgraph=fullgraph, disable=disable)
+        return functools.partial(compile, fullgraph=fullgraph, mode=mode, disable=disable)
     if not callable(model):
         raise TypeError(f"compile: expected a function or a Module, got {type(model).__name__}")
-    return model if disable else Compiled(model, fullgraph)
+    return model if disable else Compiled(model, fullgraph, mode == "reduce-overhead")
 
 
 class Compiled:
     """A function with the programs that were recorded of it."""
 
-    def __init__(self, function: Callable[..., Any], fullgraph: bool) -> None:
+    def __init__(self, function: Callable[..., Any], fullgraph: bool, graphs: bool = False) -> None:
         self.function, self.fullgraph = function, fullgraph
         self.variants: list[Variant] = []
+        self.graphs = Graphs(self.name) if graphs else None
         self.reason: str | None = None
         """Why the function runs as it is, or None."""
         if not isinstance(function, Module):
@@ -93,6 +105,9 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.reason is not None or state.anomaly:
             return self.function(*args, **kwargs)
+        if self.graphs is not None and self.graphs.changed:
+            self.graphs.changed = False
+            self.variants.clear()
         for variant in self.variants:
             if variant.structure is None:
                 if not args and not kwargs and variant.guards.holds():
@@ -124,6 +139,16 @@ class Compiled:
             raise RuntimeError(f"nothing is compiled: {self.reason or 'the function has not been called'}")
         return self.variants[-1].source
 
+    @property
+    def uncaptured(self) -> dict[str, str]:
+        """What CUDA graphs do not hold although `mode` asks for them: operations by name, or "the program"; and why."""
+        return {} if self.graphs is None else self.graphs.reasons
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
+
     def record(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs the function, and makes a program of what is heard of it."""
         if len(self.variants) >= VARIANTS:
@@ -133,7 +158,7 @@ class Compiled:
         if not recording.acquire(blocking=False):
             return self.function(*args, **kwargs)
         try:
-            attempt = Attempt(self.function, args, kwargs)
+            attempt = Attempt(self.function, args, kwargs, self.graphs)
             result = attempt.run()
             reason: GiveUp | None = None
             try:
@@ -150,8 +175,7 @@ class Compiled:
         """From now on the function runs as it is, unless the reason has gone with this call."""
         if reason.again:
             return
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        message = f"{name} is not compiled: {reason}."
+        message = f"{self.name} is not compiled: {reason}."
         if self.fullgraph:
             raise RuntimeError(message)
         self.reason = str(reason)
@@ -162,8 +186,10 @@ class Compiled:
 class Attempt:
     """One recording of a call."""
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.function, self.args, self.kwargs = function, args, kwargs
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], graphs: Graphs | None = None
+    ) -> None:
+        self.function, self.args, self.kwargs, self.graphs = function, args, kwargs, graphs
         self.leaves, self.structure = flatten((args, kwargs))
         self.seen = around(function)
         held = {id(guard.value) for guard in self.seen}
@@ -276,7 +302,7 @@ class Variant:
         self.structure = attempt.structure if attempt.leaves else None
         self.pick = [(attempt.places[id(t)], i) for i, t in enumerate(attempt.passed) if t is not None]
         try:
-            program = self.lowered(heard)
+            program = self.lowered(heard, attempt.graphs)
         except TypeError as error:
             raise GiveUp(f"{error} cannot be written down") from None
         self.source, self.places, self.first_effect = program.source, program.places, program.first_effect
@@ -285,9 +311,10 @@ class Variant:
         linecache.cache[self.filename] = (len(self.source), None, self.source.splitlines(True), self.filename)
         self.step = self.function_of(program)
 
-    def lowered(self, heard: Recording) -> Program:
+    def lowered(self, heard: Recording, graphs: Graphs | None) -> Program:
         """The program of a recording."""
-        return Program(heard, lower(heard), heard.result)
+        operations = lower(heard)
+        return Program(heard, stretches(operations, heard.result, graphs), heard.result)
 
     def function_of(self, program: Program) -> Any:
         """A program as a function."""
@@ -347,17 +374,19 @@ class DifferentiableVariant(Variant):
         self.source += "\n# backward\n" + self.second.source
         del self.second
 
-    def lowered(self, heard: Recording) -> Program:
+    def lowered(self, heard: Recording, graphs: Graphs | None) -> Program:
         heard.result = (heard.result, tuple(self.backward.grads))
         operations = lower(heard)
         result, grads = heard.result
         forward, backward, saved = halves(operations, grads)
-        self.second = Program(heard, backward, grads, [*self.backward.cotangents, *saved])
+        inputs = [*self.backward.cotangents, *saved]
+        self.second = Program(heard, stretches(backward, grads, graphs), grads, inputs)
         numbers = {v.number for v in saved}
         self.watched = [o.args[0].tensor for o in forward if o.name == "read" and o.outs.number in numbers]
         shown = [leaf.value.number if isinstance(leaf, Made) else None for leaf in flatten(result)[0]]
         self.kept = [i for i in self.live if shown[i] in numbers]
-        return Program(heard, forward, (result, tuple(saved)))
+        given = (result, tuple(saved))
+        return Program(heard, stretches(forward, given, graphs), given)
 
     def __call__(self, *leaves: Any) -> Any:
         returned = super().__call__(*leaves)

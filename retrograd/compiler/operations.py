@@ -36,6 +36,10 @@ class Value:
     """Whether all its elements are one, repeated."""
     owned: bool = False
     """Whether the program has made it, in memory that nobody else holds."""
+    xp: Any = None
+    """Its backend, where that is known."""
+    strides: tuple[int, ...] | None = None
+    """The distances between its elements, where they are known."""
 
 
 class Argument(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import keyword
 import math
@@ -12,6 +13,7 @@ import numpy as np
 from retrograd.autograd.tensor import make
 from retrograd.backends import threads
 from retrograd.compiler.blocks import Block
+from retrograd.compiler.capture import Stretch
 from retrograd.compiler.operations import Argument, Array, Built, Made, Operation, Recording, Value, values_in
 from retrograd.compiler.results import spent
 from retrograd.compiler.unfold import keep, transposed
@@ -35,16 +37,24 @@ class Program:
     """The source of a program, and the names that it uses."""
 
     def __init__(
-        self, recording: Recording, operations: list[Operation], result: Any, inputs: list[Value] | None = None
+        self,
+        recording: Recording,
+        operations: list[Operation],
+        result: Any,
+        inputs: list[Value] | None = None,
+        around: Program | None = None,
     ) -> None:
         self.recording, self.operations, self.result = recording, operations, result
         self.inputs = inputs  # instead of Tensors
-        self.scope: dict[str, Any] = {}
-        self.named: dict[int, str] = {}
+        self.scope: dict[str, Any] = {} if around is None else around.scope
+        self.named: dict[int, str] = {} if around is None else around.named
         self.lines: list[str] = []
         self.places: list[Any] = []
         """The primitive of every line, if it is one's."""
+        self.operated: list[str] = []
+        """The operation of every line, by name."""
         self.fused: list[str] = []
+        """Functions that the program calls."""
         self.first_effect = 0
         """The first line that does more than compute; without decisions before it, 0."""
         self.write()
@@ -68,15 +78,20 @@ class Program:
     def add(self, line: str, operation: Any) -> None:
         self.lines.append(line)
         self.places.append(None if operation is None else operation.primitive)
+        self.operated.append("" if operation is None else operation.name)
 
     @property
     def source(self) -> str:
         """The program as Python."""
+        return self.function("step")
+
+    def function(self, name: str) -> str:
+        """The program as a function, after those that it calls."""
         if self.inputs is None:
             arguments = ", ".join(f"x{i}" for i in range(self.recording.arguments))
         else:
             arguments = ", ".join(f"t{v.number}" for v in self.inputs)
-        head = [f"def step({arguments}):", *("    " + line for line in self.lines)]
+        head = [f"def {name}({arguments}):", *("    " + line for line in self.lines)]
         return "\n".join([*self.fused, *head]) + "\n"
 
     # ---- lifetimes
@@ -118,6 +133,8 @@ class Program:
             return f"{self.target(operation.outs)} = {owner}"
         if isinstance(operation.function, Block):
             return self.block(operation, dies)
+        if isinstance(operation.function, Stretch):
+            return self.stretch(operation)
         if operation.name == "accumulate":
             leaf, value = operation.args
             owned = ", True" if dies(value) and value.dense else ""
@@ -162,6 +179,17 @@ class Program:
         self.scope["share"], self.scope["empty"] = threads.share, np.empty
         args = ", ".join(f"t{v.number}" for v in block.inputs)
         return f"{self.target(operation.outs)} = {name}({args})"
+
+    def stretch(self, operation: Operation) -> str:
+        """A stretch that is captured: its function, with a decorator that captures it, comes before the program's."""
+        stretch: Stretch = operation.function
+        name, decorator = f"graph_{len(self.fused) + 1}", f"captured_{len(self.fused) + 1}"
+        self.scope[name] = None
+        inner = Program(self.recording, stretch.operations, tuple(stretch.outputs), stretch.inputs, self)
+        failed = functools.partial(stretch.graphs.failed, inner.operated)
+        self.scope[decorator] = functools.partial(stretch.xp.Captured, written=stretch.written, failed=failed)
+        self.fused.append(f"@{decorator}\n{inner.function(name)}")
+        return f"{self.target(operation.outs)} = {name}({', '.join(map(self.expression, stretch.inputs))})"
 
     def target(self, outs: Any) -> str:
         if outs is None:

@@ -79,6 +79,8 @@ class Recorder:
                 array.ndim == 0 or bool(array.flags.c_contiguous),
                 array.size > 1 and not any(array.strides),
                 owned,
+                backend_of_array[array.__class__],
+                tuple(array.strides),
             )
         self.by_id[id(array)] = value
         self.watch("value", array, self.by_id)

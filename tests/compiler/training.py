@@ -47,10 +47,12 @@ def same(first: dict[str, Any], second: dict[str, Any]) -> None:
         np.testing.assert_array_equal(value, second[name], err_msg=name)
 
 
-def compared(make: Callable[[], tuple[Any, Any, Callable[..., Any]]], batches: list[tuple[Any, ...]]) -> Any:
+def compared(
+    make: Callable[[], tuple[Any, Any, Callable[..., Any]]], batches: list[tuple[Any, ...]], **options: Any
+) -> Any:
     """Trains twice from one seed, as it is and compiled, over the same batches; returns the compiled step.
 
-    `make()` gives a model, an optimizer and a step that takes a batch and returns a Tensor.
+    `make()` gives a model, an optimizer and a step that takes a batch and returns a Tensor; `options` go to compile.
     """
     rg.manual_seed(0)
     model, optimizer, step = make()
@@ -61,7 +63,7 @@ def compared(make: Callable[[], tuple[Any, Any, Callable[..., Any]]], batches: l
         history.append((loss, state(model, optimizer)))
     rg.manual_seed(0)
     model, optimizer, step = make()
-    compiled = rg.compile(step, fullgraph=True)
+    compiled = rg.compile(step, fullgraph=True, **options)
     rg.manual_seed(1)
     for batch, (loss, expected) in zip(batches, history, strict=True):
         np.testing.assert_array_equal(array(compiled(*batch)), loss)

@@ -241,7 +241,8 @@ def _index_array(index: Any, shape: tuple[int, ...], axis: int) -> Any:
     length = shape[axis] if axis < len(shape) else 0
     wrong = (index < -length) | (index >= length)
     if wrong.any():
-        rules.recorded.append(f"index {index[wrong].flat[0]} for axis {axis} of shape {shape}")
+        if state.recording() is None:  # while a stream captures, the values are not there yet
+            rules.recorded.append(f"index {index[wrong].flat[0]} for axis {axis} of shape {shape}")
         return index % max(length, 1)
     return index
 
@@ -249,6 +250,8 @@ def _index_array(index: Any, shape: tuple[int, ...], axis: int) -> Any:
 def _refuse_ambiguous(array: Any, place: tuple[Any, ...], value: Any) -> None:
     """Duplicates in an assignment race on a GPU, unless all of them write the same value."""
     if not any(isinstance(part, np.ndarray) and part.dtype.kind != "b" for part in place) or np.size(value) <= 1:
+        return
+    if state.recording() is not None:
         return
     places = np.arange(array.size).reshape(array.shape)[place]
     values = np.broadcast_to(value, places.shape).ravel()

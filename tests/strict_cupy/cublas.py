@@ -95,7 +95,8 @@ def multiply(dtype: Any, turned: tuple[int, int], count: int, places: list[Any])
     left = b if turned[1] else b.swapaxes(1, 2)
     right = a if turned[0] else a.swapaxes(1, 2)
     wide = np.float32 if dtype.char == "e" else dtype
-    c.swapaxes(1, 2)[...] = np.matmul(left.astype(wide, copy=False), right.astype(wide, copy=False))
+    with np.errstate(all="ignore"):
+        c.swapaxes(1, 2)[...] = np.matmul(left.astype(wide, copy=False), right.astype(wide, copy=False))
 
 
 def touches(dtype: Any, turned: Any, count: int, places: list[Any]) -> list[Memory]:
