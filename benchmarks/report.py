@@ -14,7 +14,7 @@ from typing import Any
 Results = dict[str, Any]
 Row = dict[str, Any]
 
-OURS = ("retrograd", "compiled")
+OURS = ("retrograd", "numba", "compiled", "compiled-numba")
 REFERENCES = ("torch", "numpy")
 ABSENT = "—"  # does not apply
 FAILED = "FAILED"  # applies, but raised

@@ -10,7 +10,9 @@ from benchmarks.report import ABSENT, Results, Row
 
 __all__ = ["geometric_mean", "markdown"]
 
-SUBJECT, COMPILED, ORACLE = "retrograd", "compiled", "torch"
+SUBJECT, ORACLE = "retrograd", "torch"
+WAYS = {"retrograd": "retrograd", "numba": "numba", "compiled": "compiled", "compiled-numba": "compiled, numba"}
+"""Our own columns, with all numbers of threads in a cell."""
 BESIDE = ("jax", "mygrad", "autograd", "numpy")  # in the first of the runs, each divided by PyTorch
 
 LITTLE = 4 * 2**20
@@ -19,28 +21,30 @@ LITTLE = 4 * 2**20
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and, by the name of a workload, a number beside PyTorch's; None where there is none."""
+    """A heading and, by the name of a workload, a number beside PyTorch's for each run; None where there is none."""
 
     heading: str
-    ratio: Callable[[str], float | None]
+    ratios: Sequence[Callable[[str], float | None]]
     absent: Callable[[str], str] = lambda name: ABSENT
 
     def cell(self, name: str) -> str:
         """Return what stands in the workload's line."""
-        value = self.ratio(name)
-        return self.absent(name) if value is None else _two_digits(value)
+        values = [ratio(name) for ratio in self.ratios]
+        return " / ".join(self.absent(name) if value is None else _two_digits(value) for value in values)
 
     def mean(self, names: Sequence[str]) -> str:
-        """Return what stands in the last line: the geometric mean, and of how many workloads."""
-        known = [value for value in map(self.ratio, names) if value is not None]
-        return f"**{_two_digits(geometric_mean(known))}** ({len(known)})" if known else ABSENT
+        """Return what stands in the last line: the geometric means, and of how many workloads."""
+        known = [[value for value in map(ratio, names) if value is not None] for ratio in self.ratios]
+        if not all(known):
+            return ABSENT
+        return f"**{' / '.join(_two_digits(geometric_mean(values)) for values in known)}** ({len(known[0])})"
 
 
 def markdown(runs: Sequence[Results]) -> str:
     """Return the table: ratios to PyTorch's time and memory, and their geometric means."""
     first = runs[0]
     columns = _columns(runs)
-    header = ["training step", "retrograd, ms", *(column.heading for column in columns)]
+    header = ["training step", "ms", *(column.heading for column in columns)]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for name, row in first["workloads"].items():
         lines.append([row["title"], _milliseconds(row), *(column.cell(name) for column in columns)])
@@ -49,9 +53,9 @@ def markdown(runs: Sequence[Results]) -> str:
     return "\n".join(
         [
             *("# Training steps beside PyTorch", "", f"{report.machine_line(first)}{_further(runs)}", "", table, ""),
-            "Times and memory are divided by PyTorch's: below 1 is better. A mean is over as many training steps as "
-            "stand behind it, those that the library can do. Memory and the columns without a number of threads are "
-            f"with {_threads(first)}. `{first['settings']['command']}`\n",
+            "Times and memory are divided by PyTorch's: below 1 is better. Our own times are with "
+            f"{' / '.join(map(_threads, runs))}, all else with {_threads(first)}. A mean is over as many training "
+            f"steps as stand behind it, those that the library can do. `{first['settings']['command']}`\n",
         ]
     )
 
@@ -62,14 +66,12 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def _columns(runs: Sequence[Results]) -> list[Column]:
-    """Our own times with every number of threads, eager and compiled, then the other libraries, then memory."""
+    """Our own times with every number of threads, then the other libraries, then memory."""
     libraries = runs[0]["libraries"]
-    columns = [Column(_threads(run), _time(run, SUBJECT)) for run in runs]
-    if COMPILED in libraries:
-        columns += [Column(f"compiled, {_threads(run)}", _time(run, COMPILED)) for run in runs]
-    columns += [Column(libraries[name]["title"], _time(runs[0], name)) for name in BESIDE if name in libraries]
+    columns = [Column(title, [_time(run, name) for run in runs]) for name, title in WAYS.items() if name in libraries]
+    columns += [Column(libraries[name]["title"], [_time(runs[0], name)]) for name in BESIDE if name in libraries]
     rows = runs[0]["workloads"]
-    return [*columns, Column("memory", lambda name: _memory(rows[name]), lambda name: _no_memory(rows[name]))]
+    return [*columns, Column("memory", [lambda name: _memory(rows[name])], lambda name: _no_memory(rows[name]))]
 
 
 def _time(run: Results, library: str) -> Callable[[str], float | None]:

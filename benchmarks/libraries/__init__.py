@@ -30,6 +30,8 @@ NO_TWIN = "not written for it"
 LIBRARIES: dict[str, Entry] = {
     "retrograd": Entry("retrograd", "retrograd", "retrograd"),
     "compiled": Entry("retrograd_compiled", "retrograd", "retrograd (compiled)"),
+    "numba": Entry("retrograd_numba", "numba", "retrograd (numba)"),
+    "compiled-numba": Entry("retrograd_numba_compiled", "numba", "retrograd (compiled, numba)"),
     "torch": Entry("torch_eager", "torch", "PyTorch"),
     "torch-fused": Entry("torch_fused", "torch", "PyTorch (fused Adam)"),
     "jax": Entry("jax_compiled", "jax", "JAX (compiled)"),

@@ -115,14 +115,15 @@ def table(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("|")]
 
 
-def test_the_summary_has_a_column_for_every_number_of_threads_and_for_the_other_libraries(with_memory):
+def test_the_summary_has_our_times_with_every_number_of_threads_and_a_column_for_each_other_library(with_memory):
     second = {**with_memory, "machine": {**with_memory["machine"], "threads": 2}}
     text = summary.markdown([with_memory, second])
     assert "one thread; x; 2 threads" in text
+    assert "Our own times are with 1 thread / 2 threads" in text
     lines = table(text)
-    columns = "training step | retrograd, ms | 1 thread | 2 threads | MyGrad | NumPy by hand | memory"
+    columns = "training step | ms | retrograd | MyGrad | NumPy by hand | memory"
     assert lines[0] == f"| {columns} |"
-    assert lines[2] == "| a network | 1,000 | 0.50 | 0.50 | — | 0.50 | 0.25 |"
+    assert lines[2] == "| a network | 1,000 | 0.50 / 0.50 | — | 0.50 | 0.25 |"
 
 
 def test_a_mean_of_the_summary_is_over_the_workloads_a_column_has_and_says_how_many(with_memory):
@@ -132,15 +133,16 @@ def test_a_mean_of_the_summary_is_over_the_workloads_a_column_has_and_says_how_m
     assert last == "| **geometric mean** |  | **1.00** (2) | — | **0.50** (1) | **0.25** (1) |"
 
 
-def test_compiled_steps_have_a_column_for_every_number_of_threads(with_memory):
+def test_every_way_of_our_own_has_a_column(with_memory):
     row = with_memory["workloads"]["net"]
-    row = {**row, "seconds": {**row["seconds"], "compiled": [0.4, 0.4, 0.4]}}
-    libraries = {**with_memory["libraries"], "compiled": {"title": "retrograd (compiled)", "version": "1"}}
+    row = {**row, "seconds": {**row["seconds"], "compiled": [0.4, 0.4, 0.4], "numba": [0.2, 0.2, 0.2]}}
+    ours = {name: {"title": name, "version": "1"} for name in ("compiled", "numba")}
+    libraries = {**with_memory["libraries"], **ours}
     first = {**with_memory, "workloads": {"net": row}, "libraries": libraries}
     second = {**first, "machine": {**first["machine"], "threads": 2}}
     lines = table(summary.markdown([first, second]))
-    assert "| 1 thread | 2 threads | compiled, 1 thread | compiled, 2 threads | MyGrad |" in lines[0]
-    assert "| 0.50 | 0.50 | 0.20 | 0.20 | — |" in lines[2]
+    assert "| retrograd | numba | compiled | MyGrad |" in lines[0]
+    assert "| 0.50 / 0.50 | 0.10 / 0.10 | 0.20 / 0.20 | — |" in lines[2]
 
 
 def test_a_ratio_of_little_memory_is_not_told(results):

@@ -94,7 +94,8 @@ def test_an_error_in_the_results_names_files_but_no_folders():
     [
         (
             ["--against", "caffe"],
-            "--against: unknown 'caffe'; choose from compiled, torch, jax, autograd, mygrad, numpy",
+            "--against: unknown 'caffe'; choose from compiled, numba, compiled-numba, torch, jax, autograd, mygrad, "
+            "numpy",
         ),
         (
             ["--workloads", "resnet"],
