@@ -14,7 +14,9 @@ from typing import Any
 
 from retrograd.autograd.ops.normalization_kernels import (
     channel_gradients,
+    group_gradients,
     normalized_by_channels,
+    normalized_by_groups,
     normalized_by_rows,
     row_gradients,
 )
@@ -22,61 +24,6 @@ from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
 
 Axes = tuple[int, ...]
-ROW = range(16, 4097)
-"""Lengths of rows that a matrix product sums faster than a reduction, and still accurately."""
-
-
-# ---- sums over axes, which stay with length 1
-
-
-def total(xp: Any, x: Any, axes: Axes) -> Any:
-    """Σ x over the axes."""
-    return xp.sum(x, axis=axes, keepdims=True) if axes else x
-
-
-def inner(xp: Any, x: Any, y: Any, axes: Axes) -> Any:
-    """Σ x·y over the axes; y broadcasts."""
-    last = len(x.shape) - 1
-    if last not in axes or x.shape[last] not in ROW:
-        return total(xp, x * y, axes)
-    row = xp.reshape(x, shape=(*x.shape[:-1], 1, x.shape[last]))
-    product = xp.matmul(row, xp.reshape(y, shape=(*y.shape, 1)))
-    return total(xp, xp.reshape(product, shape=(*x.shape[:-1], 1)), tuple(a for a in axes if a != last))
-
-
-def wide(xp: Any, x: Any) -> Any:
-    """float16 as float32, in which it is summed."""
-    return xp.astype(x, dtype="float32") if x.dtype.char == "e" else x
-
-
-def less(x: Any, y: Any) -> Any:
-    """x − y, written over x where it is an array: x is nobody else's, and y broadcasts to it."""
-    if isinstance(x, Tensor):
-        return x - y
-    x -= y
-    return x
-
-
-def centred(xp: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
-    """Mean over the axes, which stay with length 1, and what x deviates from it.
-
-    The deviations' own mean is what rounding missed: it would matter where all values are equal.
-    """
-    count = math.prod(x.shape[a] for a in axes)
-    mean = total(xp, x, axes) / count
-    d = x - mean
-    if isinstance(x, Tensor):
-        return mean, d
-    rest = total(xp, d, axes) / count
-    return mean + rest, less(d, rest)
-
-
-def variance(xp: Any, d: Any, axes: Axes) -> Any:
-    """Mean square over the axes."""
-    return inner(xp, d, d, axes) / math.prod(d.shape[a] for a in axes)
-
-
-# ---- the primitive
 
 
 @primitive(residuals=("mean", "rstd"))
@@ -97,31 +44,16 @@ def normalize(
 
     `subtract_mean=False` takes 0 for μ. `observe` gets the mean and the biased variance, for running statistics.
     """
-    values = wide(xp, xp.reshape(x, layout))
-    form = form_of(layout, axes)
-    if form is not None:
-        gamma, beta = (None if p is None else xp.reshape(wide(xp, p), shape=(-1,)) for p in (weight, bias))
-        if form == "rows":
-            out, mean, spread = normalized_by_rows(xp, values, gamma, beta, eps, subtract_mean)
-        else:
-            values = xp.reshape(values, shape=(*layout[:2], -1))
-            out, mean, spread = normalized_by_channels(xp, values, gamma, beta, eps)
-        if observe is not None:
-            observe(mean, spread)
-        return xp.astype(xp.reshape(out, x.shape), x.dtype), mean, 1 / xp.sqrt(spread + eps)
-    mean, out = centred(xp, values, axes) if subtract_mean else (None, values)
-    spread = variance(xp, out, axes)
+    values, gamma, beta = wide(xp, xp.reshape(x, shape=form(layout, axes))), flat(xp, weight), flat(xp, bias)
+    if axes == (1,):
+        out, mean, spread = normalized_by_rows(xp, values, gamma, beta, eps, subtract_mean)
+    elif 0 in axes:
+        out, mean, spread = normalized_by_channels(xp, values, gamma, beta, eps)
+    else:
+        out, mean, spread = normalized_by_groups(xp, values, gamma, beta, eps)
     if observe is not None:
         observe(mean, spread)
-    rstd = 1 / xp.sqrt(spread + eps)
-    scale = rstd if weight is None else rstd * xp.reshape(wide(xp, weight), affine)
-    if mean is None:
-        out = out * scale
-    else:
-        out *= scale
-    if bias is not None:
-        out += xp.reshape(wide(xp, bias), affine)
-    return xp.astype(xp.reshape(out, x.shape), x.dtype), mean, rstd
+    return xp.astype(xp.reshape(out, x.shape), x.dtype), mean, 1 / xp.sqrt(spread + eps)
 
 
 @normalize.vjp
@@ -138,64 +70,55 @@ def _(
     rstd: Any,
     needs: tuple[bool, ...],
 ) -> tuple[Any, Any, Any]:
-    """dx = (γg − E[γg] − x̂ E[γg x̂])/σ, dγ = Σ g·x̂, dβ = Σ g: Ioffe & Szegedy 2015, section 3, simplified.
+    """dx = (γg − E[γg] − x̂ E[γg x̂])/σ, dγ = Σ g·x̂, dβ = Σ g: Ioffe & Szegedy 2015, section 3, simplified."""
+    if isinstance(g, Tensor):
+        return recorded(xp, g, x, weight, layout, axes, affine, eps, mean is not None)
+    shape, gamma = form(layout, axes), flat(xp, weight)
+    slope, values = (wide(xp, xp.reshape(part, shape=shape)) for part in (g, x))
+    gradients = row_gradients if axes == (1,) else channel_gradients if 0 in axes else group_gradients
+    dx, dweight, dbias = gradients(xp, slope, values, gamma, mean, rstd)
+    parameter = (math.prod(affine),) if weight is None else weight.shape
+    return xp.reshape(dx, shape=x.shape), xp.reshape(dweight, shape=parameter), xp.reshape(dbias, shape=parameter)
 
-    Sums are taken first over the axes along which γ is constant, where it can wait.
-    """
-    x_shape, x, g = x.shape, wide(xp, xp.reshape(x, shape=layout)), wide(xp, xp.reshape(g, shape=layout))
-    d = x
-    if isinstance(g, Tensor):  # the gradient is recorded, so the statistics must depend on x
-        if mean is not None:
-            mean, d = centred(xp, x, axes)
-        rstd = 1 / xp.sqrt(variance(xp, d, axes) + eps)
-    elif (form := form_of(layout, axes)) is not None:
-        gamma = None if weight is None else xp.reshape(wide(xp, weight), shape=(-1,))
-        if form == "rows":
-            dx, dweight, dbias = row_gradients(xp, g, x, gamma, mean, rstd)
-        else:
-            x, g = (xp.reshape(part, shape=(*layout[:2], -1)) for part in (x, g))
-            dx, dweight, dbias = channel_gradients(xp, g, x, gamma, mean, rstd)
-        flat = (math.prod(affine),) if weight is None else weight.shape
-        return xp.reshape(dx, shape=x_shape), xp.reshape(dweight, shape=flat), xp.reshape(dbias, shape=flat)
-    elif mean is not None:
-        d = x - mean
+
+def recorded(
+    xp: Any, g: Any, x: Any, weight: Any, layout: tuple[int, ...], axes: Axes, affine: tuple[int, ...], eps: float,
+    subtract_mean: bool,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """The gradients where they are recorded themselves, so that the statistics must depend on x."""
+    d, slope = (wide(xp, xp.reshape(part, shape=layout)) for part in (x, g))
+    if subtract_mean:
+        d = d - xp.mean(d, axis=axes, keepdims=True)
+    rstd = 1 / xp.sqrt(xp.mean(d * d, axis=axes, keepdims=True) + eps)
+    normal = d * rstd
     lead = len(layout) - len(affine)
     constant = tuple(a for a in range(len(layout)) if a < lead or affine[a - lead] == 1)
-    shared, other = tuple(a for a in axes if a in constant), tuple(a for a in axes if a not in constant)
-    batch = tuple(a for a in constant if a not in axes)
-
-    sum_g, sum_gd = total(xp, g, shared), inner(xp, g, d, shared)
-    dx = dweight = dbias = None
-    if needs[0]:
-        gamma = 1.0 if weight is None else xp.reshape(wide(xp, weight), shape=affine)
-        count = math.prod(layout[a] for a in axes)
-        slope = rstd * rstd * rstd * weighted(xp, sum_gd, gamma, other) / count
-        dx = less(g * (rstd * gamma), d * slope)
-        if mean is not None:
-            dx = less(dx, rstd * weighted(xp, sum_g, gamma, other) / count)
-        dx = xp.reshape(dx, shape=x_shape)
-    if needs[1]:
-        dweight = xp.reshape(over_rows(xp, sum_gd, rstd, batch), shape=weight.shape)
-    if needs[2]:
-        flat = (math.prod(affine),) if weight is None else weight.shape
-        dbias = xp.reshape(total(xp, sum_g, batch), shape=flat)
-    return dx, dweight, dbias
+    dweight, dbias = (xp.sum(part, axis=constant) for part in (slope * normal, slope))
+    if weight is not None:
+        slope = slope * xp.reshape(wide(xp, weight), shape=affine)
+    dx = slope - normal * xp.mean(slope * normal, axis=axes, keepdims=True)
+    if subtract_mean:
+        dx = dx - xp.mean(slope, axis=axes, keepdims=True)
+    parameter = (math.prod(affine),) if weight is None else weight.shape
+    return (
+        xp.reshape(dx * rstd, shape=x.shape),
+        xp.reshape(dweight, shape=parameter),
+        xp.reshape(dbias, shape=parameter),
+    )
 
 
-def form_of(layout: tuple[int, ...], axes: Axes) -> str | None:
-    """Which kernels of `normalization_kernels` compute it: those of "channels" or "rows", or none."""
-    if axes in ((0,), (0, 2)):
-        return "channels"
-    return "rows" if axes == (1,) and len(layout) == 2 else None
+def form(layout: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """The layout as the kernels take it: a matrix of rows, (batch, channels, places), or groups of channels."""
+    if axes == (1,) or len(layout) == 4:
+        return layout
+    batch, channels, *places = layout
+    return (batch, channels, math.prod(places)) if 0 in axes else (batch, channels, 1, *places)
 
 
-def weighted(xp: Any, x: Any, gamma: Any, axes: Axes) -> Any:
-    """Σ γ·x over the axes."""
-    return total(xp, x, axes) if gamma.__class__ is float else inner(xp, x, gamma, axes)
+def wide(xp: Any, x: Any) -> Any:
+    """float16 as float32, in which it is summed."""
+    return xp.astype(x, dtype="float32") if x.dtype.char == "e" else x
 
 
-def over_rows(xp: Any, x: Any, scale: Any, axes: Axes) -> Any:
-    """Σ x·scale over the axes, which are those of a batch; for a matrix the product with a row of scales."""
-    if axes == (0,) and len(x.shape) == 2 and scale.shape == (x.shape[0], 1):
-        return xp.matmul(xp.permute_dims(scale, axes=(1, 0)), x)
-    return total(xp, x * scale, axes)
+def flat(xp: Any, parameter: Any) -> Any:
+    return None if parameter is None else xp.reshape(wide(xp, parameter), shape=(-1,))

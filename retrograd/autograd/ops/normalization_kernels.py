@@ -1,4 +1,4 @@
-"""Normalisation of arrays by channels and by rows, in few passes: what `normalize` computes where no graph is recorded.
+"""Normalisation of arrays by channels, rows and groups, in few passes: what `normalize` computes of arrays.
 
 Each kernel works on a part, of the channels or of the rows, that stays in the cache (`parts.py`).
 """
@@ -9,8 +9,16 @@ import math
 from typing import Any
 
 from retrograd.autograd.ops.parts import SIMPLE, by_rows
+from retrograd.backends.kernels import fusable
 
-__all__ = ["channel_gradients", "normalized_by_channels", "normalized_by_rows", "row_gradients"]
+__all__ = [
+    "channel_gradients",
+    "group_gradients",
+    "normalized_by_channels",
+    "normalized_by_groups",
+    "normalized_by_rows",
+    "row_gradients",
+]
 
 LONG = 1024
 """Elements from which on a run of memory is worth a loop of its own."""
@@ -21,6 +29,7 @@ MOST = 512
 # ---- channels: (batch, channels, places), statistics over batch and places
 
 
+@fusable
 def normalized_by_channels(xp: Any, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
     """γ·(x − μ)/√(σ² + eps) + β, with μ and σ², both (channels,): Ioffe & Szegedy 2015, algorithm 1."""
     batch, channels, places = x.shape
@@ -58,6 +67,7 @@ def normalized_by_channels(xp: Any, x: Any, weight: Any, bias: Any, eps: float) 
     return out, mean, variance
 
 
+@fusable
 def channel_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> tuple[Any, Any, Any]:
     """Gradients of x, γ and β from that of the result: Ioffe & Szegedy 2015, section 3, simplified."""
     batch, channels, places = x.shape
@@ -118,6 +128,7 @@ def inner(xp: Any, x: Any, y: Any, channels: int) -> Any:
 # ---- rows: (rows, features), statistics over the features, each of which has its γ and β
 
 
+@fusable
 def normalized_by_rows(
     xp: Any, x: Any, weight: Any, bias: Any, eps: float, subtract_mean: bool
 ) -> tuple[Any, Any, Any]:
@@ -148,6 +159,7 @@ def normalized_by_rows(
     return out, mean if subtract_mean else None, variance
 
 
+@fusable
 def row_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> tuple[Any, Any, Any]:
     """Gradients of x, γ and β from that of the result: dx = (γg − E[γg] − x̂ E[γg x̂])/σ, as for a batch."""
     rows, count = x.shape
@@ -172,7 +184,51 @@ def row_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any) ->
 
     by_rows(xp, kernel, x, g, dx, rstd, range(rows), *([] if mean is None else [mean]), grain=SIMPLE, products=True)
     dweight, dbias = (total([found[start][i] for start in sorted(found)]) for i in (0, 1))
-    return dx, dweight, dbias
+    return dx, xp.reshape(dweight, shape=(count,)), dbias
+
+
+# ---- groups: (batch, groups, channels, places), statistics over the channels of a group and their places
+
+
+@fusable
+def normalized_by_groups(xp: Any, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
+    """γ·(x − μ)/√(σ² + eps) + β, γ and β of every channel, with μ and σ², both (batch, groups, 1, 1): Wu & He 2018."""
+    statistics = (*x.shape[:2], 1, 1)
+    out, mean, variance = normalized_by_rows(xp, in_rows(xp, x), None, None, eps, True)
+    out = xp.reshape(out, shape=x.shape)
+    if weight is not None:
+        out *= per_channel(xp, weight, x)
+    if bias is not None:
+        out += per_channel(xp, bias, x)
+    return out, xp.reshape(mean, shape=statistics), xp.reshape(variance, shape=statistics)
+
+
+@fusable
+def group_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> tuple[Any, Any, Any]:
+    """Gradients of x, γ and β from that of the result."""
+    slope = g if weight is None else g * per_channel(xp, weight, x)
+    statistics = (xp.reshape(s, shape=(-1, 1)) for s in (mean, rstd))
+    dx, _, _ = row_gradients(xp, in_rows(xp, slope), in_rows(xp, x), None, *statistics)
+    product = xp.subtract(x, mean)
+    product *= g
+    dweight = xp.sum(xp.sum(product, axis=3, keepdims=True) * rstd, axis=0)
+    return (
+        xp.reshape(dx, shape=x.shape),
+        xp.reshape(dweight, shape=(-1,)),
+        xp.reshape(xp.sum(g, axis=(0, 3)), shape=(-1,)),
+    )
+
+
+def in_rows(xp: Any, x: Any) -> Any:
+    """(batch, groups, channels, places) as a row for each group."""
+    return xp.reshape(x, shape=(x.shape[0] * x.shape[1], -1))
+
+
+def per_channel(xp: Any, values: Any, x: Any) -> Any:
+    return xp.reshape(values, shape=(*x.shape[1:3], 1))
+
+
+# ---- sums and rows
 
 
 def total(parts: list[Any]) -> Any:

@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from retrograd.backends.numba import activations, indexing, pooling, random_numbers, recurrent, updates
+from retrograd.backends.numba import (
+    activations,
+    convolution,
+    indexing,
+    normalization,
+    pooling,
+    random_numbers,
+    recurrent,
+    row_normalization,
+    scans,
+    updates,
+)
 
 __all__ = ["KERNELS"]
 
-ROOMS = (activations, indexing, pooling, random_numbers, recurrent, updates)
+ROOMS = (activations, convolution, indexing, normalization, pooling, random_numbers, recurrent, row_normalization, scans, updates)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}

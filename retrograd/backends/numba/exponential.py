@@ -52,6 +52,8 @@ FLOAT32 = of(np.float32, np.int32, 23, -104.0, 89.0, 0.693359375, 7)
 FLOAT64 = of(np.float64, np.int64, 52, -746.0, 710.0, 0.693145751953125, 13)
 
 
-@overload(exp, jit_options={"error_model": "numpy", "fastmath": {"contract"}}, inline="never")
-def _(x: Any) -> Any:
+def by_dtype(x: Any) -> Any:
     return {numba.types.float32: FLOAT32, numba.types.float64: FLOAT64}.get(x)
+
+
+overload(exp, jit_options={"error_model": "numpy", "fastmath": {"contract"}})(by_dtype)

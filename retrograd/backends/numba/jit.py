@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 import numba
 import numpy as np
@@ -14,6 +14,10 @@ __all__ = ["compiled", "suited"]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+@overload
+def compiled(loops: Callable[..., Any]) -> Any: ...
+@overload
+def compiled(*, reassociate: bool) -> Callable[[Callable[..., Any]], Any]: ...
 def compiled(loops: Callable[..., Any] | None = None, *, reassociate: bool = False) -> Any:
     """Machine code at the first call with a dtype, kept on disk. It runs without the interpreter's lock, and divides as
     NumPy does; nothing is reordered.
