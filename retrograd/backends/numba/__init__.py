@@ -12,18 +12,16 @@ from typing import Any
 
 from retrograd.backends.numba import (
     activations,
-    convolution,
     indexing,
     normalization,
     pooling,
     random_numbers,
     recurrent,
     row_normalization,
-    scans,
     updates,
 )
 
 __all__ = ["KERNELS"]
 
-ROOMS = (activations, convolution, indexing, normalization, pooling, random_numbers, recurrent, row_normalization, scans, updates)
+ROOMS = (activations, indexing, normalization, pooling, random_numbers, recurrent, row_normalization, updates)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}
