@@ -23,8 +23,8 @@ from retrograd.backends.cupy_copies import pinned as pinned
 from retrograd.backends.cupy_copies import start_copy as start_copy
 from retrograd.backends.cupy_copies import under_way as under_way
 from retrograd.backends.cupy_graphs import Captured as Captured
+from retrograd.backends.cupy_graphs import concatenated as _concatenated
 from retrograd.backends.cupy_graphs import matmul as _matmul
-from retrograd.backends.cupy_graphs import refuse_copy_from_host
 from retrograd.backends.cupy_indexing import add_along_axis as add_along_axis
 from retrograd.backends.cupy_indexing import getitem as getitem
 from retrograd.backends.cupy_indexing import index_add as index_add
@@ -59,8 +59,6 @@ _WIDENED = frozenset("?bBhHiI")  # dtype characters whose sums and products are 
 
 # ---- creation, on the current GPU
 def asarray(obj: Any, *, dtype: DType | None = None, copy: bool | None = None) -> Array:
-    if not isinstance(obj, cp.ndarray):
-        refuse_copy_from_host()
     return cp.asarray(obj, dtype=dtype, copy=copy)
 
 
@@ -409,11 +407,11 @@ broadcast_to = cp.broadcast_to
 
 
 def concat(arrays: Sequence[Array], *, axis: int = 0) -> Array:
-    return cp.concatenate(arrays, axis)
+    return _concatenated(arrays, axis)
 
 
 def stack(arrays: Sequence[Array], *, axis: int = 0) -> Array:
-    return cp.stack(arrays, axis)
+    return _concatenated([cp.expand_dims(x, axis) for x in arrays], axis)
 
 
 def flip(x: Array, *, axis: Axis = None) -> Array:
@@ -476,7 +474,6 @@ def einsum(equation: str, *operands: Array) -> Array:
 # ---- host and device
 def from_host(x: Any) -> Array:
     """From page-locked memory CuPy copies while the host goes on, which might write there: hence it waits."""
-    refuse_copy_from_host()
     return cp.asarray(x, blocking=is_pinned(x))
 
 

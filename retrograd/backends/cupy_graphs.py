@@ -25,7 +25,7 @@ import cupy as cp
 from retrograd.backends.contract import Array
 from retrograd.backends.cublas import NUMBERS, Products
 
-__all__ = ["Captured", "matmul", "refuse_copy_from_host"]
+__all__ = ["Captured", "concatenated", "matmul"]
 
 WARM_UPS = 2
 """Calls before the capture: they compile and load every kernel, which no capture may, and show which inputs move."""
@@ -38,9 +38,11 @@ SMALL = 1 << 16
 
 
 class _Mode(threading.local):
-    products: Products | None = None
-    """What computes matrix products in this thread: cuBLAS called directly, or (None) CuPy."""
+    captured = False
+    """Whether this thread runs a function that is, or is to be, captured."""
     capturing = False
+    products: Products | None = None
+    """What then computes its matrix products: cuBLAS called directly, or (None) CuPy."""
 
 
 mode = _Mode()
@@ -57,10 +59,31 @@ def matmul(x: Array, y: Array, out: Array | None = None) -> Array:
     return out
 
 
-def refuse_copy_from_host() -> None:
-    """A graph would copy from the same place of the host at every launch, whatever is there by then."""
-    if mode.capturing:
-        raise NotImplementedError("it copies an array from the host")
+def concatenated(arrays: Sequence[Array], axis: int) -> Array:
+    """cupy.concatenate; of more than eight small arrays it copies the addresses from the host, which no graph may."""
+    while mode.captured and len(arrays) > 8:
+        arrays = [cp.concatenate(arrays[i : i + 8], axis) for i in range(0, len(arrays), 8)]
+    return cp.concatenate(arrays, axis)
+
+
+@contextlib.contextmanager
+def nothing_from_host() -> Iterator[None]:
+    """Within, a copy from the host raises: a graph would copy from the same place at every launch, whatever is there.
+
+    CuPy makes such copies by way of page-locked memory.
+    """
+    pool = cp.get_default_pinned_memory_pool()
+
+    def allocate(size: int) -> Any:
+        if mode.capturing:  # other threads may copy
+            raise NotImplementedError("it copies from the host")
+        return pool.malloc(size)
+
+    cp.cuda.set_pinned_memory_allocator(allocate)
+    try:
+        yield
+    finally:
+        cp.cuda.set_pinned_memory_allocator(pool.malloc)
 
 
 class Lane:
@@ -81,15 +104,15 @@ class Lane:
         self.last = stream
 
     @contextlib.contextmanager
-    def own_products(self, stream: Any, capturing: bool = False) -> Iterator[None]:
-        """Within, this thread's products go to a stream by cuBLAS called directly."""
+    def running(self, stream: Any, capturing: bool = False) -> Iterator[None]:
+        """Within, this thread runs a captured function in a stream."""
         if self.products is not None:
             self.products.use(stream)
-        mode.products, mode.capturing = self.products, capturing
+        mode.captured, mode.capturing, mode.products = True, capturing, self.products
         try:
             yield
         finally:
-            mode.products, mode.capturing = None, False
+            mode.captured, mode.capturing, mode.products = False, False, None
 
 
 lanes: dict[int, Lane] = {}
@@ -148,7 +171,7 @@ class Captured:
         stream = cp.cuda.get_current_stream()
         lane.follow(stream)  # they share a workspace
         self.before.append(inputs)
-        with lane.own_products(stream):
+        with lane.running(stream):
             return self.function(*inputs)
 
     def capture(self, lane: Lane, inputs: Sequence[Array]) -> None:
@@ -175,14 +198,16 @@ class Graph:
         self.copied = [(i, *span(x)) for i, x in enumerate(inputs) if moving[i] and x.size]
         self.written = [entry for entry in self.copied if entry[0] in written]
         homes = [id(x.data.mem) for x in inputs]
-        if any(homes.count(homes[i]) > 1 for i, *_ in self.written):
-            raise RuntimeError("it writes into an input that shares its memory with another and moves")
+        if any(
+            homes[i] == homes[j] and i != j and (moving[i] or moving[j]) for i in written for j in range(len(homes))
+        ):
+            raise RuntimeError("it writes into an input that shares its memory with another, and one of them moves")
         stream = lane.capturing
-        with cp.cuda.using_allocator(self.pool.malloc), stream:
+        with cp.cuda.using_allocator(self.pool.malloc), nothing_from_host(), stream:
             self.inputs = [room_for(x) if moves else x for x, moves in zip(inputs, moving)]
             stream.begin_capture()
             try:
-                with lane.own_products(stream, capturing=True):
+                with lane.running(stream, capturing=True):
                     outputs = function(*self.inputs)
                     self.outputs = Outputs(outputs, self.inputs)
                     self.block = cp.cuda.alloc(self.outputs.size)

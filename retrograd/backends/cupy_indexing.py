@@ -13,7 +13,6 @@ import numpy as np
 
 from retrograd.backends import flags
 from retrograd.backends.contract import Array
-from retrograd.backends.cupy_graphs import refuse_copy_from_host
 from retrograd.backends.cupy_kernels import kernels
 from retrograd.backends.shapes import normalized_axis, split_index
 
@@ -165,10 +164,7 @@ def _checked(indices: Array, length: int, axis: int) -> Array:
         if lowest < -length or highest >= length:
             wrong = lowest if lowest < -length else highest
             raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {length}")
-    if not on_host:
-        return indices
-    refuse_copy_from_host()
-    return cp.asarray(indices)
+    return cp.asarray(indices) if on_host else indices
 
 
 def _along_axis(x: Array, indices: Array, axis: int) -> tuple[Array, ...]:

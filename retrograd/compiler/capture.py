@@ -126,8 +126,8 @@ def drawn(o: Operation) -> Operation:
     if value is None or value.strides is None:
         return o
     in_this_order = np.lib.stride_tricks.as_strided(np.empty(1, value.dtype), value.shape, value.strides)
-    function = functools.partial(mask_in_memory_order, p, make(in_this_order))
-    return Operation(function, "dropout_mask", (), outs=o.outs, effect=True)
+    function = functools.partial(mask_in_memory_order, input=make(in_this_order))
+    return Operation(function, "dropout_mask", (p,), outs=o.outs, effect=True)
 
 
 # ---- the order

@@ -4,6 +4,7 @@ The strict device runs nothing while a stream captures, launches into the same m
 given back (tests/strict_cupy/streams.py). On a machine with a GPU the same tests run there.
 """
 
+import contextlib
 import gc
 import threading
 import weakref
@@ -53,7 +54,7 @@ def captured(function, **options):
     return rg.compile(function, mode="reduce-overhead", fullgraph=True, **options)
 
 
-NOT_CAPTURED = {"upsampled": {"resample": "it copies an array from the host"}}
+NOT_CAPTURED = {"upsampled": {"resample": "it copies from the host"}}
 """The weights of an interpolation are made on the host."""
 
 
@@ -219,7 +220,24 @@ def test_an_argument_that_is_changed_in_place_is_changed_for_the_caller(gpu, lau
     assert launches
 
 
-def test_masks_and_strides_of_arguments_are_seen(gpu, launches):
+def test_an_argument_that_shows_what_the_step_changes_sees_the_change(gpu, launches):
+    @captured
+    def shift(x, shown):
+        for _ in range(9):
+            x += 1
+        return shown * 2
+
+    for _ in range(2):  # once where they stay, once where they move: then the graph cannot follow
+        x = rg.zeros(4)
+        for k in range(1, CALLS):
+            assert shift(x, x[2:]).tolist() == [18.0 * k] * 2
+        with pytest.warns(UserWarning, match="shares its memory") if not shift.uncaptured else contextlib.nullcontext():
+            moved = rg.zeros(4)
+            assert shift(moved, moved[2:]).tolist() == [18.0] * 2
+    assert launches
+
+
+def test_strides_of_arguments_are_seen(gpu, launches):
     @captured
     def total(x):
         for _ in range(8):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tests.strict_cupy.array import METHODS, Device, bind, ndarray, operand, wrap
-from tests.strict_cupy.rules import SIGNATURES, StrictError, launching, recorded, refuse_capture, state, wait
+from tests.strict_cupy.memory import copy_from_host
+from tests.strict_cupy.rules import SIGNATURES, StrictError, launching, refuse_capture, state, wait
 
 
 def _names(text: str) -> list[str]:
@@ -16,6 +17,7 @@ def _names(text: str) -> list[str]:
 
 
 _WAITING = set(_names("nonzero argwhere flatnonzero unique asnumpy array_equal bincount histogram piecewise"))
+_JOINING = set(_names("concatenate stack vstack hstack"))
 _PRODUCTS = set(_names("einsum dot tensordot inner outer"))
 # CuPy's functions that NumPy has with the same meaning; the arguments go over as they were given.
 _SHARED = _names("""
@@ -45,6 +47,8 @@ def shared(name: str) -> Callable[..., Any]:
             wait(name)
         if name in _PRODUCTS:
             refuse_capture("cuBLAS API")
+        if name in _JOINING and len(args[0]) > 8:
+            copy_from_host(8 * len(args[0]))  # their addresses
         if name in _REDUCTIONS:
             _refuse_axis_of_scalar(args[0], arguments.get("axis"))
         with np.errstate(all="ignore"):
@@ -79,8 +83,7 @@ def asarray(obj: Any, dtype: Any = None, order: Any = None, *, copy: bool | None
     if isinstance(obj, ndarray):
         obj = operand(obj, "asarray")
         return wrap(np.array(obj, dtype=dtype, copy=copy))
-    if state.recording() is not None:
-        recorded.append("a graph copies from the host, from where other values will lie when it is launched")
+    copy_from_host(1)
     if isinstance(obj, (list, tuple)):
         obj = _host_values(obj)
     if blocking:

@@ -105,6 +105,31 @@ class MemoryPool:
         return pointer
 
 
+class PinnedMemoryPool:
+    """cupy.cuda.PinnedMemoryPool. CuPy copies from the host by way of memory that it takes from here."""
+
+    def malloc(self, size: int) -> None:
+        if state.recording() is not None:
+            rules.recorded.append("a graph copies from the host, from where other values lie when it is launched")
+
+
+_pinned = PinnedMemoryPool()
+_pinned_allocator: list[Any] = [_pinned.malloc]
+
+
+def get_default_pinned_memory_pool() -> PinnedMemoryPool:
+    return _pinned
+
+
+def set_pinned_memory_allocator(allocator: Any = None) -> None:
+    _pinned_allocator[:] = [allocator]
+
+
+def copy_from_host(size: int) -> None:
+    """What CuPy does before it copies from the host."""
+    _pinned_allocator[0](size)
+
+
 def alloc(size: int) -> MemoryPointer:
     return MemoryPointer(Memory(size), 0) if state.allocator is None else state.allocator(size)
 

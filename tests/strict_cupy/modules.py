@@ -27,7 +27,7 @@ _NUMPYS = (
     "complex64",
     "complex128",
 )
-_MEMORY = ("Memory", "MemoryPointer", "MemoryPool", "alloc", "using_allocator")
+_MEMORY = ("Memory", "MemoryPointer", "MemoryPool", "alloc", "set_pinned_memory_allocator", "using_allocator")
 _STREAMS = ("Graph", "PinnedMemoryPointer", "Stream", "get_current_stream")
 
 
@@ -43,6 +43,7 @@ def make_cupy() -> ModuleType:
         newaxis=None,
         ndarray=ndarray,
         ufunc=ufunc,
+        get_default_pinned_memory_pool=memory.get_default_pinned_memory_pool,
         ElementwiseKernel=ElementwiseKernel,
         linalg=SimpleNamespace(**linalg),
         lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided)),

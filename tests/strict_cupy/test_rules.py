@@ -255,10 +255,14 @@ def test_what_cannot_be_captured_raises(what):
 
 
 def test_a_copy_from_the_host_is_no_part_of_a_graph():
+    parts, joined = [cp.ones(2) for _ in range(9)], []
+    wrong = "a graph copies from the host, from where other values lie when it is launched"
     captured(lambda: cp.asarray([1.0]))
-    assert rules.take_recorded() == [
-        "a graph copies from the host, from where other values will lie when it is launched"
-    ]
+    assert rules.take_recorded() == [wrong]
+    captured(lambda: joined.append(cp.concatenate(parts)))  # it copies the addresses
+    assert rules.take_recorded() == [wrong]
+    captured(lambda: joined.append(cp.concatenate(parts[:8])))
+    assert rules.take_recorded() == []
 
 
 def test_a_graph_does_not_touch_memory_that_was_given_back():
@@ -310,5 +314,6 @@ def test_streams_graphs_and_pools_have_the_names_of_the_installed_cupys():
         for member in vars(ours):
             known = member.startswith("_") or hasattr(theirs, member)
             assert known or member in ("of", "bytes", "set_bytes", "poison", "check"), f"{name}.{member}"
-    for name in ("alloc", "using_allocator", "get_current_stream"):
+    for name in ("alloc", "using_allocator", "get_current_stream", "set_pinned_memory_allocator"):
         assert callable(getattr(cupy.cuda, name))
+    assert callable(cupy.get_default_pinned_memory_pool)
