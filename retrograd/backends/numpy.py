@@ -18,6 +18,7 @@ import numpy as np
 
 from retrograd.backends.allocator import keep_large_blocks
 from retrograd.backends.contract import Array, Axis, DType, Shape
+from retrograd.backends.kernels import fusable
 from retrograd.backends.numpy_activations import relu as relu
 from retrograd.backends.numpy_activations import sigmoid as sigmoid
 from retrograd.backends.numpy_indexing import add_along_axis as add_along_axis
@@ -48,6 +49,7 @@ array_types: tuple[type, ...] = (np.ndarray, *dict.fromkeys(np.sctypeDict.values
 scratch_bytes = 2**23
 
 _FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = np.dtype(np.float64)
 _FLOAT16 = np.dtype(np.float16)
 _INT64 = np.dtype(np.int64)
 _WIDENED = frozenset("?bBhHiI")  # dtype characters whose sums and products are taken in int64
@@ -281,10 +283,12 @@ def argmin(x: Array, *, axis: int | None = None, keepdims: bool = False) -> Arra
 
 
 # ---- scans and order; a 0-d array counts as one element, so axis 0 and -1 exist
+@fusable
 def cumulative_sum(x: Array, *, axis: int, dtype: DType | None = None) -> Array:
     return _scan(np.add.accumulate, x, axis, dtype)
 
 
+@fusable
 def cumulative_prod(x: Array, *, axis: int, dtype: DType | None = None) -> Array:
     return _scan(np.multiply.accumulate, x, axis, dtype)
 
@@ -296,11 +300,14 @@ def _scan(accumulate: Callable[..., Array], x: Array, axis: int, dtype: DType | 
         char = x.dtype.char
         if char == "e":
             return accumulate(x, axis, _FLOAT32).astype(_FLOAT16)
+        if char == "f":  # rounding would add up along a long axis; PyTorch too takes float64
+            return accumulate(x, axis, _FLOAT64).astype(_FLOAT32)
         if char in _WIDENED:
             dtype = _INT64
     return accumulate(x, axis, dtype)
 
 
+@fusable
 def cumulative_max(x: Array, *, axis: int) -> tuple[Array, Array]:
     if x.ndim == 0:
         values, indices = cumulative_max(x.reshape(1), axis=axis)

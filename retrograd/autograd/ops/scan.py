@@ -6,6 +6,7 @@ from typing import Any
 
 from retrograd.autograd.primitive import nondifferentiable, primitive
 from retrograd.autograd.view import apply
+from retrograd.backends.kernels import fusable
 
 
 @primitive
@@ -83,6 +84,7 @@ def recurrence(g: Any, factor: Any, axis: int) -> Any:
 
 
 @primitive(name="Logcumsumexp")
+@fusable
 def logcumsumexp(xp: Any, x: Any, *, axis: int) -> Any:
     """log of the running sum of exponentials, by doubling, so that every sum is shifted by its own maximum."""
     out, step = x, 1

@@ -18,10 +18,11 @@ from retrograd.backends.numba import (
     random_numbers,
     recurrent,
     row_normalization,
+    scans,
     updates,
 )
 
 __all__ = ["KERNELS"]
 
-ROOMS = (activations, indexing, normalization, pooling, random_numbers, recurrent, row_normalization, updates)
+ROOMS = (activations, indexing, normalization, pooling, random_numbers, recurrent, row_normalization, scans, updates)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}

@@ -150,7 +150,7 @@ def integers(index: Any) -> bool:
 
 def paired(x: Any, indices: Any, axis: int) -> bool:
     """Whether the indices have x's shape but along the axis."""
-    if type(x) is not np.ndarray or not integers(indices) or x.ndim != indices.ndim or not x.ndim:
+    if type(x) is not np.ndarray or not integers(indices) or x.ndim != indices.ndim or not -x.ndim <= axis < x.ndim:
         return False
     axis %= x.ndim
     same = x.shape[:axis] == indices.shape[:axis] and x.shape[axis + 1 :] == indices.shape[axis + 1 :]
