@@ -1,8 +1,9 @@
-"""exp for compiled loops, which run on vectors where they call this one: the machine has none, and NumPy's is a pass of
-its own.
+"""exp and tanh for compiled loops, which run on vectors where they call these: the machine has none, and NumPy's are
+passes of their own.
 
-With x = n log 2 + r, |r| ≤ log(2)/2, it is 2ⁿ times the Taylor series of exp r, whose rest is far below a unit in the
-last place: Muller 2016, "Elementary Functions", section 11.
+With x = n log 2 + r, |r| ≤ log(2)/2, exp x is 2ⁿ times the Taylor series of exp r, whose rest is far below a unit in the
+last place: Muller 2016, "Elementary Functions", section 11. tanh x = (e − 1)/(e + 1) with e = exp 2x, and of e − 1
+nothing is lost near 0: it is 2ⁿ (exp r − 1) + (2ⁿ − 1).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.extending import overload
+from numba.extending import overload, register_jitable
 
-__all__ = ["exp"]
+__all__ = ["exp", "tanh"]
 
 
 def exp(x: Any) -> Any:
@@ -23,37 +24,71 @@ def exp(x: Any) -> Any:
     raise TypeError("exp is called by compiled loops alone")
 
 
-def of(kind: Any, integer: Any, mantissa: int, least: float, most: float, high: float, degree: int) -> Any:
-    """exp for one dtype; beyond `least` and `most` it is 0 and infinity, n · `high` is exact."""
-    least, most, high, low = kind(least), kind(most), kind(high), kind(Decimal(2).ln() - Decimal(high))
-    inverse, one, zero, bias = kind(1 / math.log(2)), kind(1), kind(0), integer(np.finfo(kind).maxexp - 1)
+def tanh(x: Any) -> Any:
+    """tanh(x) of a float32 or float64, to three units in the last place; NaN and infinities as in NumPy."""
+    raise TypeError("tanh is called by compiled loops alone")
+
+
+def of(
+    kind: Any, integer: Any, mantissa: int, least: float, most: float, full: float, high: float, degree: int
+) -> tuple[Any, Any]:
+    """exp and tanh for one dtype: exp is 0 below `least`, infinite above `most`; tanh is 1 above `full`; n · `high` is
+    exact."""
+    least, most, full, high, low = (
+        kind(least),
+        kind(most),
+        kind(full),
+        kind(high),
+        kind(Decimal(2).ln() - Decimal(high)),
+    )
+    inverse, zero, one, two, bias = kind(1 / math.log(2)), kind(0), kind(1), kind(2), integer(np.finfo(kind).maxexp - 1)
     series = tuple(kind(1 / math.factorial(i)) for i in range(degree, 1, -1))
     shift, half = integer(mantissa), integer(1)
 
-    def function(x: Any) -> Any:
-        x = least if x < least else x
-        x = most if x > most else x
+    @register_jitable
+    def reduced(x: Any) -> Any:
+        """n and exp(r) - 1."""
         n = np.rint(x * inverse)
         r = x - n * high
         r = r - n * low
         value = zero
         for coefficient in series:
             value = value * r + coefficient
-        value = value * r * r + r + one
-        exponent = integer(np.int32(n))
-        first = exponent >> half  # two factors: 2ⁿ itself may be beyond the dtype's range
-        value = value * integer((first + bias) << shift).view(kind)
-        return value * integer((exponent - first + bias) << shift).view(kind)
+        return integer(np.int32(n)), value * r * r + r
 
-    return function
+    @register_jitable
+    def power(n: Any) -> Any:
+        """2ⁿ."""
+        return integer((n + bias) << shift).view(kind)
+
+    def exp(x: Any) -> Any:
+        x = least if x < least else x
+        x = most if x > most else x
+        n, value = reduced(x)
+        first = n >> half  # two factors: 2ⁿ itself may be beyond the dtype's range
+        return (value + one) * power(first) * power(n - first)
+
+    def tanh(x: Any) -> Any:
+        x = -full if x < -full else x
+        x = full if x > full else x
+        n, value = reduced(x + x)
+        whole = power(n)
+        value = value * whole + (whole - one)
+        return value / (value + two)
+
+    return exp, tanh
 
 
-FLOAT32 = of(np.float32, np.int32, 23, -104.0, 89.0, 0.693359375, 7)
-FLOAT64 = of(np.float64, np.int64, 52, -746.0, 710.0, 0.693145751953125, 13)
+EXP32, TANH32 = of(np.float32, np.int32, 23, -104.0, 89.0, 9.1, 0.693359375, 7)
+EXP64, TANH64 = of(np.float64, np.int64, 52, -746.0, 710.0, 19.1, 0.693145751953125, 13)
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
-def by_dtype(x: Any) -> Any:
-    return {numba.types.float32: FLOAT32, numba.types.float64: FLOAT64}.get(x)
+@overload(exp, jit_options=OPTIONS, inline="never")
+def _(x: Any) -> Any:
+    return {numba.types.float32: EXP32, numba.types.float64: EXP64}.get(x)
 
 
-overload(exp, jit_options={"error_model": "numpy", "fastmath": {"contract"}})(by_dtype)
+@overload(tanh, jit_options=OPTIONS, inline="never")
+def _(x: Any) -> Any:
+    return {numba.types.float32: TANH32, numba.types.float64: TANH64}.get(x)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.backends.numba.blas import available, product
-from retrograd.backends.numba.elementary import tanh
+from retrograd.backends.numba.exponential import tanh
 from retrograd.backends.numba.jit import compiled, suited
 from retrograd.backends.threads import share
 

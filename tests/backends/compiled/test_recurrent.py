@@ -14,7 +14,7 @@ from tests.backends.compiled.same import FLOATS, KERNELS, draws, same
 
 pytest.importorskip("numba")
 from retrograd.backends.numba import blas, recurrent
-from retrograd.backends.numba.elementary import tanh
+from retrograd.backends.numba.exponential import tanh
 from retrograd.backends.numba.jit import compiled
 
 Steps = list[tuple[slice, int]]
