@@ -10,6 +10,7 @@ operations.py      values and operations
 lowering.py        from what was heard to what is to be done
 unfold.py          rules taken apart into calls of NumPy's functions
 blocks.py          elementwise calls on large arrays, fused
+capture.py         what of it a GPU runs as CUDA graphs
 program.py         the program as Python source
 differentiable.py  functions whose result has a graph that is still to be used
 results.py         Tensors whose graph is used up

@@ -14,7 +14,7 @@ import pytest
 
 import retrograd as rg
 from retrograd import nn
-from retrograd.backends import flags
+from retrograd.backends import backend_of, flags
 from retrograd.compiler import capture
 from tests.autograd.factory import host, tensor_of
 from tests.compiler.test_every_function import REASONS, SUBJECTS, stepping
@@ -50,6 +50,15 @@ def batches(shape, count=CALLS):
     ]
 
 
+def tolerance():
+    """The strict device computes in the same order; cuBLAS called directly may take another one than CuPy's calls."""
+    return 0.0 if rg.get_default_device().type == "strict" else 1e-4
+
+
+def alike(found, expected):
+    np.testing.assert_allclose(found, expected, tolerance(), tolerance())
+
+
 def captured(function, **options):
     return rg.compile(function, mode="reduce-overhead", fullgraph=True, **options)
 
@@ -62,7 +71,9 @@ NOT_CAPTURED = {"upsampled": {"resample": "it copies from the host"}}
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_trains_the_same_captured(name, gpu, launches):
     network, shape = NETWORKS[name]
-    step = compared(classifier(network), batches(shape, CALLS + 4 * (name in NOT_CAPTURED)), mode="reduce-overhead")
+    step = compared(
+        classifier(network), batches(shape, CALLS + 4 * (name in NOT_CAPTURED)), tolerance(), mode="reduce-overhead"
+    )
     assert step.uncaptured == NOT_CAPTURED.get(name, {})
     assert launches
 
@@ -106,8 +117,8 @@ def both(change=lambda model, optimizer, call: None, calls=CALLS, shape=(4, 6), 
     for call, batch in enumerate(given):
         change(plain_model, plain_optimizer, call)
         change(model, optimizer, call)
-        np.testing.assert_array_equal(array(step(*batch)), array(plain(*batch)))
-        same(state(plain_model, plain_optimizer), state(model, optimizer))
+        alike(array(step(*batch)), array(plain(*batch)))
+        same(state(plain_model, plain_optimizer), state(model, optimizer), tolerance())
     return model, step
 
 
@@ -276,8 +287,8 @@ def test_a_second_shape_has_a_graph_of_its_own(gpu, launches):
     step = captured(step)
     for small, large in zip(batches((2, 6), 8), batches((5, 6), 8), strict=True):
         for batch in (small, large):
-            np.testing.assert_array_equal(array(step(*batch)), array(plain(*batch)))
-    same(state(plain_model, plain_optimizer), state(model, optimizer))
+            alike(array(step(*batch)), array(plain(*batch)))
+    same(state(plain_model, plain_optimizer), state(model, optimizer), tolerance())
     assert len({id(graph) for graph in launches}) == len(step.variants) == 2
 
 
@@ -296,7 +307,7 @@ def test_a_model_alone_is_captured_forward_and_backward(gpu, launches):
             grads.append([array(p.grad) for p in model.parameters()])
             held.append((y, array(y)))
         for a, b in zip(*grads, strict=True):
-            np.testing.assert_array_equal(a, b)
+            alike(b, a)
     for y, value in held:
         np.testing.assert_array_equal(array(y), value)
     assert len({id(graph) for graph in launches}) == 2
@@ -316,7 +327,7 @@ def test_clipping_by_the_norm_stays_exact(gpu, launches):
 
         return model, optimizer, step
 
-    compared(make, batches((4, 6)), mode="reduce-overhead")
+    compared(make, batches((4, 6)), tolerance(), mode="reduce-overhead")
     assert len({id(graph) for graph in launches}) == 2  # the gradients, their norm
 
 
@@ -370,7 +381,10 @@ def test_threads_do_not_mix_their_inputs(gpu, launches):
     assert launches
 
 
-def test_on_another_gpu_it_runs_uncaptured(launches):
+def test_on_another_gpu_it_runs_uncaptured(gpu, launches):
+    if backend_of(gpu).device_count() < 2:
+        pytest.skip("there is one GPU only")
+
     @captured
     def grow(x):
         for _ in range(8):
@@ -378,7 +392,7 @@ def test_on_another_gpu_it_runs_uncaptured(launches):
         return x
 
     for index in (0, 0, 0, 0, 0, 1, 0, 1):
-        with rg.device(f"strict:{index}"):
+        with rg.device(f"{gpu.type}:{index}"):
             assert grow(rg.ones(2)).tolist() == [256.0] * 2
     assert len(launches) == 3
 
@@ -479,7 +493,7 @@ def test_a_capture_that_fails_as_a_whole_leaves_a_step_that_runs(gpu, launches, 
     graphs = graphs_of(gpu)
 
     def fails(*args):
-        raise graphs.cp.cuda.runtime.CUDARuntimeError("cudaErrorNotSupported")
+        raise RuntimeError("cudaErrorNotSupported")
 
     monkeypatch.setattr(graphs.cp.cuda.Stream, "begin_capture", fails)
     with pytest.warns(UserWarning, match="a part of it is not captured in a CUDA graph: cudaErrorNotSupported"):

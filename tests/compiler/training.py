@@ -40,15 +40,18 @@ def state(model: Any, optimizer: Any) -> dict[str, Any]:
     return found
 
 
-def same(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """AssertionError unless all is equal, bit for bit."""
+def same(first: dict[str, Any], second: dict[str, Any], tolerance: float = 0.0) -> None:
+    """AssertionError unless all is equal: bit for bit, or up to a tolerance."""
     assert first.keys() == second.keys()
     for name, value in first.items():
-        np.testing.assert_array_equal(value, second[name], err_msg=name)
+        np.testing.assert_allclose(second[name], value, tolerance, tolerance, err_msg=name)
 
 
 def compared(
-    make: Callable[[], tuple[Any, Any, Callable[..., Any]]], batches: list[tuple[Any, ...]], **options: Any
+    make: Callable[[], tuple[Any, Any, Callable[..., Any]]],
+    batches: list[tuple[Any, ...]],
+    tolerance: float = 0.0,
+    **options: Any,
 ) -> Any:
     """Trains twice from one seed, as it is and compiled, over the same batches; returns the compiled step.
 
@@ -66,6 +69,6 @@ def compared(
     compiled = rg.compile(step, fullgraph=True, **options)
     rg.manual_seed(1)
     for batch, (loss, expected) in zip(batches, history, strict=True):
-        np.testing.assert_array_equal(array(compiled(*batch)), loss)
-        same(expected, state(model, optimizer))
+        np.testing.assert_allclose(array(compiled(*batch)), loss, tolerance, tolerance)
+        same(expected, state(model, optimizer), tolerance)
     return compiled
