@@ -1,8 +1,8 @@
 """exp and tanh for compiled loops, which run on vectors where they call these: the machine has none, and NumPy's are
 passes of their own.
 
-With x = n log 2 + r, |r| ≤ log(2)/2, exp x is 2ⁿ times the Taylor series of exp r, whose rest is far below a unit in the
-last place: Muller 2016, "Elementary Functions", section 11. tanh x = (e − 1)/(e + 1) with e = exp 2x, and of e − 1
+With x = n log 2 + r, |r| ≤ log(2)/2, exp x is 2ⁿ times the Taylor series of exp r, whose rest is far below a unit in
+the last place: Muller 2016, "Elementary Functions", section 11. tanh x = (e − 1)/(e + 1) with e = exp 2x, and of e − 1
 nothing is lost near 0: it is 2ⁿ (exp r − 1) + (2ⁿ − 1).
 """
 
