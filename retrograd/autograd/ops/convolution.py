@@ -27,6 +27,7 @@ from retrograd.autograd.ops.convolution_columns import by_group, collect, laid_o
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.view import apply
 from retrograd.autograd.windows import Windows
+from retrograd.backends.kernels import fusable
 
 Shape = tuple[int, ...]
 
@@ -160,6 +161,7 @@ def multiplied(
     return out
 
 
+@fusable
 def convolve(xp: Any, x: Any, weight: Any, bias: Any, windows: Windows, groups: int) -> Any:
     """(samples, outputs, *counts): the windows of x times the weights, plus the bias unless it is None."""
     dtype, shape = x.dtype, (x.shape[0], weight.shape[0], *windows.counts)
@@ -183,9 +185,9 @@ def convolution_with_bias(xp: Any, x: Any, weight: Any, bias: Any, *, windows: W
     return convolve(xp, x, weight, bias, windows, groups)
 
 
-@primitive(name="ConvolutionTransposed")
-def transposed_convolution(xp: Any, x: Any, weight: Any, *, windows: Windows, groups: int) -> Any:
-    """The transposed map: x (N, O, *counts) and weight (O, C/groups, *size) give (N, C, *lengths)."""
+@fusable
+def convolve_transposed(xp: Any, x: Any, weight: Any, windows: Windows, groups: int) -> Any:
+    """The transposed map: x (samples, outputs, *counts) gives (samples, inputs, *lengths)."""
     dtype, shape = x.dtype, (x.shape[0], weight.shape[1] * groups, *windows.lengths)
     x, weight = widened(xp, x, weight)
     split = split_of(windows, weight.shape[1], weight.shape[0] // groups, 0, RUN)
@@ -193,9 +195,15 @@ def transposed_convolution(xp: Any, x: Any, weight: Any, *, windows: Windows, gr
     return xp.astype(out, dtype=dtype)
 
 
-@primitive
-def convolution_weight(xp: Any, x: Any, y: Any, *, windows: Windows, groups: int) -> Any:
-    """What pairs windows with outputs: x (N, C, *lengths) and y (N, O, *counts) give (O, C/groups, *size)."""
+@primitive(name="ConvolutionTransposed")
+def transposed_convolution(xp: Any, x: Any, weight: Any, *, windows: Windows, groups: int) -> Any:
+    """The transposed map: x (N, O, *counts) and weight (O, C/groups, *size) give (N, C, *lengths)."""
+    return convolve_transposed(xp, x, weight, windows, groups)
+
+
+@fusable
+def convolve_weight(xp: Any, x: Any, y: Any, windows: Windows, groups: int) -> Any:
+    """The sum over samples and positions of windows of x, times the outputs in y at their place."""
     dtype, shape = x.dtype, (y.shape[1], x.shape[1] // groups, *windows.size)
     x, y = widened(xp, x, y)
     split = split_of(windows, shape[1], shape[0] // groups, RUN, RUN)
@@ -217,6 +225,12 @@ def convolution_weight(xp: Any, x: Any, y: Any, *, windows: Windows, groups: int
     for number in sorted(sums):
         xp.add_into(total, sums[number])
     return xp.astype(as_kernel(xp, total, shape, groups, split), dtype=dtype)
+
+
+@primitive
+def convolution_weight(xp: Any, x: Any, y: Any, *, windows: Windows, groups: int) -> Any:
+    """What pairs windows with outputs: x (N, C, *lengths) and y (N, O, *counts) give (O, C/groups, *size)."""
+    return convolve_weight(xp, x, y, windows, groups)
 
 
 def paired(xp: Any, left: Any, right: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from retrograd.backends.numba import (
     activations,
+    convolution,
     indexing,
     normalization,
     pooling,
@@ -24,5 +25,16 @@ from retrograd.backends.numba import (
 
 __all__ = ["KERNELS"]
 
-ROOMS = (activations, indexing, normalization, pooling, random_numbers, recurrent, row_normalization, scans, updates)
+ROOMS = (
+    activations,
+    convolution,
+    indexing,
+    normalization,
+    pooling,
+    random_numbers,
+    recurrent,
+    row_normalization,
+    scans,
+    updates,
+)
 KERNELS: dict[str, Callable[..., Any]] = {name: getattr(room, name) for room in ROOMS for name in room.__all__}

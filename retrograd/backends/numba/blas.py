@@ -18,7 +18,7 @@ from retrograd.backends.numba.jit import compiled
 
 __all__ = ["available", "product"]
 
-ROW_MAJOR, AS_IS = 101, 111  # of CBLAS's enumerations
+ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # of CBLAS's enumerations
 
 
 def external(letter: str, dtype: Any) -> Any:
@@ -42,28 +42,39 @@ available = sgemm is not None and dgemm is not None
 
 
 @compiled
+def stored(x: Any) -> tuple[int, int]:
+    """Whether a matrix lies row by row, or column by column as a transposed one does, and how far apart these are."""
+    if x.strides[1] == x.itemsize:
+        return AS_IS, max(x.strides[0] // x.itemsize, x.shape[1])
+    return TRANSPOSED, max(x.strides[1] // x.itemsize, x.shape[0])
+
+
+@compiled
 def product_32(out: Any, x: Any, y: Any, keep: bool) -> None:
     (m, k), n, beta = x.shape, y.shape[1], np.float32(1 if keep else 0)
+    (x_stored, x_apart), (y_stored, y_apart), (_, apart) = stored(x), stored(y), stored(out)
     x_at, y_at, out_at = x.ctypes.data, y.ctypes.data, out.ctypes.data
-    sgemm(ROW_MAJOR, AS_IS, AS_IS, m, n, k, np.float32(1), x_at, k, y_at, n, beta, out_at, n)
+    sgemm(ROW_MAJOR, x_stored, y_stored, m, n, k, np.float32(1), x_at, x_apart, y_at, y_apart, beta, out_at, apart)
 
 
 @compiled
 def product_64(out: Any, x: Any, y: Any, keep: bool) -> None:
     (m, k), n, beta = x.shape, y.shape[1], 1.0 if keep else 0.0
+    (x_stored, x_apart), (y_stored, y_apart), (_, apart) = stored(x), stored(y), stored(out)
     x_at, y_at, out_at = x.ctypes.data, y.ctypes.data, out.ctypes.data
-    dgemm(ROW_MAJOR, AS_IS, AS_IS, m, n, k, 1.0, x_at, k, y_at, n, beta, out_at, n)
+    dgemm(ROW_MAJOR, x_stored, y_stored, m, n, k, 1.0, x_at, x_apart, y_at, y_apart, beta, out_at, apart)
 
 
 def product(out: Any, x: Any, y: Any, keep: bool) -> None:
-    """out = x y, or out += x y (`keep`), of matrices that each lie in one piece; within compiled loops only."""
+    """out = x y, or out += x y (`keep`), within compiled loops only. The rows of `out`, and the rows or the columns of
+    x and of y, are runs of memory."""
     raise NotImplementedError
 
 
 @overload(product)
 def product_of(out: Any, x: Any, y: Any, keep: Any) -> Any:
     chosen = {types.float32: product_32, types.float64: product_64}.get(out.dtype)
-    if chosen is None or not all(array.layout == "C" for array in (out, x, y)):
+    if chosen is None:
         return None
 
     def multiply(out: Any, x: Any, y: Any, keep: Any) -> Any:

@@ -1,0 +1,306 @@
+"""Convolution, band by band: windows are laid out, multiplied and summed while they are in the cache
+(`ops/convolution.py`).
+
+A band is some rows of a sample's output. Along the last axis the input is copied once for every place in a window; on
+these lines a window's rows begin some lines apart, so that the product for each of them reads the same copies from
+another point on. Rows are parted into phases where windows move by more than one. Where there are few channels, the
+rows of a window are copied too, since BLAS wants long columns. It multiplies within the compiled loop, matrices so
+small that it neither packs them nor waits for memory.
+
+Images have two axes here; those of one dimension get a first of length 1, and those of three are left to NumPy. The
+numbers of an axis are (length, count, size, stride, padding, dilation). Samples are shared out among threads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from retrograd.backends.numba.blas import available, product
+from retrograd.backends.numba.jit import FLOATS, compiled
+from retrograd.backends.threads import share
+
+__all__ = ["convolve", "convolve_transposed", "convolve_weight"]
+
+Array = Any
+SHORT = 16
+"""Lines below which the rows of a window are copied too."""
+MOST = 512
+"""Points of the output to a product."""
+SMALL = 10**6
+"""Multiplications of a product that BLAS takes without packing its matrices."""
+COPIED = 2**17
+"""Elements of a band's copies: half a megabyte of float32, which a core keeps to itself."""
+MANY = 128
+"""Elements of a window from which on it pays to transpose the outputs that they are multiplied with."""
+FEW = 24
+"""Points of an output up to which NumPy, which takes many samples to a product, does better."""
+GRAIN = 2_000_000
+"""Multiplications that are worth a thread."""
+
+
+# ---- copies: of rows from `start` on, (starts, channels, places in a row, rows · width)
+
+
+@compiled
+def on_input(start: int, stride: int, length: int, count: int) -> Any:
+    """Of so many windows those, from the first to before the last, whose element is on an axis."""
+    first = min(count, max(0, -(start // stride)))
+    return first, max(first, min(count, (length - 1 - start) // stride + 1))
+
+
+@compiled
+def clear(line: Array, width: int, top: int, bottom: int, first: int, last: int) -> None:
+    """Zeros on a line where it has no input: in all rows but some, and in these beside some windows."""
+    line[: top * width] = 0
+    line[bottom * width :] = 0
+    for c in range(first):
+        for r in range(top, bottom):
+            line[np.uint64(r * width + c)] = 0
+    for c in range(last, width):
+        for r in range(top, bottom):
+            line[np.uint64(r * width + c)] = 0
+
+
+@compiled
+def lay_out(x: Array, copies: Array, starts: Array, axes: Any, start: int) -> None:
+    (height, _, _, down, above, _), (length, width, size, stride, padding, dilation) = axes
+    rows = copies.shape[3] // width
+    for s in range(len(starts)):
+        y = start * down + starts[s] - above
+        top, bottom = on_input(y, down, height, rows)
+        for channel in range(len(x)):
+            for j in range(size):
+                line, shift = copies[s, channel, j], j * dilation - padding
+                first, last = on_input(shift, stride, length, width)
+                if down == stride == 1 and width == length:  # all rows as one
+                    image, behind = x[channel].reshape(-1), y * width + shift
+                    for k in range(max(top * width, -behind), min(bottom * width, image.size - behind)):
+                        line[np.uint64(k)] = image[np.uint64(k + behind)]
+                else:
+                    for r in range(top, bottom):
+                        row, at = x[channel, y + r * down], r * width
+                        if stride == 1:
+                            for c in range(first, last):
+                                line[np.uint64(at + c)] = row[np.uint64(c + shift)]
+                        elif stride == 2:
+                            for c in range(first, last):
+                                line[np.uint64(at + c)] = row[np.uint64(c * 2 + shift)]
+                        else:
+                            for c in range(first, last):
+                                line[np.uint64(at + c)] = row[np.uint64(c * stride + shift)]
+                clear(line, width, top, bottom, first, last)
+
+
+@compiled
+def collect(copies: Array, x: Array, starts: Array, axes: Any, start: int) -> None:
+    """Adds copies to what they are of: the adjoint of `lay_out`. Some are cleared."""
+    (height, _, _, down, above, _), (length, width, size, stride, padding, dilation) = axes
+    rows = copies.shape[3] // width
+    for s in range(len(starts)):
+        y = start * down + starts[s] - above
+        top, bottom = on_input(y, down, height, rows)
+        for channel in range(len(x)):
+            for j in range(size):
+                line, shift = copies[s, channel, j], j * dilation - padding
+                first, last = on_input(shift, stride, length, width)
+                if down == stride == 1 and width == length:
+                    clear(line, width, top, bottom, first, last)
+                    image, behind = x[channel].reshape(-1), y * width + shift
+                    for k in range(max(top * width, -behind), min(bottom * width, image.size - behind)):
+                        image[np.uint64(k + behind)] += line[np.uint64(k)]
+                    continue
+                for r in range(top, bottom):
+                    row, at = x[channel, y + r * down], r * width
+                    if stride == 1:
+                        for c in range(first, last):
+                            row[np.uint64(c + shift)] += line[np.uint64(at + c)]
+                    else:
+                        for c in range(first, last):
+                            row[np.uint64(c * stride + shift)] += line[np.uint64(at + c)]
+
+
+# ---- the three maps, of a range of samples: x (samples, groups, channels, height, width), y (samples, groups, outputs,
+# ---- points), weight (groups, taps, outputs, lines); a tap is (block of copies, rows by which it begins later)
+
+
+@compiled
+def from_windows(
+    x: Array, weight: Array, bias: Array, y: Array, axes: Any, starts: Array, taps: Array, sizes: Any
+) -> None:
+    width, count = axes[1][1], axes[0][1]
+    blocks, lines, rows, beyond, step = sizes
+    copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
+    parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
+    for n in range(len(x)):
+        for group in range(x.shape[1]):
+            if bias is not None:
+                for o in range(y.shape[2]):
+                    y[n, group, o] = bias[group, o]
+            for start in range(0, count, rows):
+                lay_out(x[n, group], parted, starts, axes, start)
+                for r in range(start, min(start + rows, count), step):
+                    points = min(step, min(start + rows, count) - r) * width
+                    for i in range(len(taps)):
+                        at = (r - start + taps[i, 1]) * width
+                        out = y[n, group, :, r * width : r * width + points]
+                        window = copies[taps[i, 0], :, at : at + points]
+                        product(out, weight[group, i], window, i > 0 or bias is not None)
+
+
+@compiled
+def to_windows(y: Array, weight: Array, x: Array, axes: Any, starts: Array, taps: Array, sizes: Any) -> None:
+    width, count = axes[1][1], axes[0][1]
+    blocks, lines, rows, beyond, step = sizes
+    copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
+    parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
+    for n in range(len(x)):
+        for group in range(x.shape[1]):
+            x[n, group] = 0
+            for start in range(0, count, rows):
+                copies[:] = 0
+                for r in range(start, min(start + rows, count), step):
+                    points = min(step, min(start + rows, count) - r) * width
+                    for i in range(len(taps)):
+                        at = (r - start + taps[i, 1]) * width
+                        window = copies[taps[i, 0], :, at : at + points]
+                        product(window, weight[group, i].T, y[n, group, :, r * width : r * width + points], True)
+                collect(parted, x[n, group], starts, axes, start)
+
+
+@compiled
+def turn(x: Array, turned: Array) -> None:
+    """x transposed: products that sum over points then take a quarter less time."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            turned[j, i] = x[i, j]
+
+
+@compiled
+def pair_windows(x: Array, y: Array, total: Array, axes: Any, starts: Array, taps: Array, sizes: Any) -> None:
+    """To `total` (groups, taps, lines, outputs) what pairs windows with outputs."""
+    width, count = axes[1][1], axes[0][1]
+    blocks, lines, rows, beyond, step = sizes
+    turned, turns = np.empty((step * width, y.shape[2]), x.dtype), lines * len(taps) >= MANY
+    copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
+    parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
+    for n in range(len(x)):
+        for group in range(x.shape[1]):
+            for start in range(0, count, rows):
+                lay_out(x[n, group], parted, starts, axes, start)
+                for r in range(start, min(start + rows, count), step):
+                    points = min(step, min(start + rows, count) - r) * width
+                    of_points = y[n, group, :, r * width : r * width + points]
+                    if turns:
+                        turn(of_points, turned[:points])
+                    for i in range(len(taps)):
+                        at = (r - start + taps[i, 1]) * width
+                        window = copies[taps[i, 0], :, at : at + points]
+                        if turns:
+                            product(total[group, i], window, turned[:points], True)
+                        else:
+                            product(total[group, i], window, of_points.T, True)
+
+
+# ---- on arrays as the library has them
+
+
+class Plan:
+    """A convolution of groups over images of two axes."""
+
+    def __init__(self, windows: Any, groups: int, channels: int, outputs: int) -> None:
+        rank = len(windows.size)
+        self.axes = ((1, 1, 1, 1, 0, 1),) * (2 - rank) + tuple(zip(*windows, strict=True))
+        (height, count, tall, down, _, apart), (length, width, size, *_) = self.axes
+        self.inputs, self.outputs = channels // groups, outputs // groups
+        self.images = (-1, groups, self.inputs, height, length)
+        self.points = (-1, groups, self.outputs, count * width)
+        lines = self.inputs * size
+        self.whole = lines < SHORT
+        if self.whole:
+            starts, taps, beyond, blocks, lines = range(0, tall * apart, apart), [(0, 0)], 0, 1, lines * tall
+        else:
+            starts, taps = range(down), [(i * apart % down, i * apart // down) for i in range(tall)]
+            beyond, blocks = taps[-1][1], down
+        rows = max(1, min(count, COPIED // (blocks * lines * width) - beyond))
+        rows = -(-count // -(-count // rows))
+        points = min(MOST, max(64, SMALL // (lines * self.outputs)))
+        step = -(-rows // -(-rows * width // points))
+        self.starts, self.taps = np.array(starts), np.array(taps)
+        self.sizes = blocks, lines, rows, beyond, step
+        self.grain = max(1, GRAIN // (groups * self.outputs * self.inputs * size * tall * count * width))
+
+    def as_matrices(self, weight: Array) -> Array:
+        """(outputs, channels, *size) as (groups, taps, outputs, lines)."""
+        tall, size = self.axes[0][2], self.axes[1][2]
+        groups = self.images[1]
+        parted = weight.reshape(groups, self.outputs, self.inputs, tall, size)
+        order = (0, 1, 3, 2, 4) if self.whole else (0, 3, 1, 2, 4)
+        return np.ascontiguousarray(parted.transpose(order)).reshape(groups, len(self.taps), self.outputs, -1)
+
+    def as_kernels(self, total: Array, shape: tuple[int, ...]) -> Array:
+        """(groups, taps, lines, outputs) as (outputs, channels, *size)."""
+        tall, size = self.axes[0][2], self.axes[1][2]
+        parted = total.reshape(self.images[1], tall, self.inputs, size, self.outputs)
+        return np.ascontiguousarray(parted.transpose(0, 4, 2, 1, 3)).reshape(shape)
+
+
+def suit(windows: Any, *arrays: Array) -> bool:
+    """Whether these are arrays of one dtype that BLAS multiplies, and images neither tiny nor of three axes."""
+    kinds = all(type(array) is np.ndarray and array.dtype == arrays[0].dtype and array.size for array in arrays)
+    points = math.prod(windows.counts)
+    return kinds and available and arrays[0].dtype in FLOATS and len(windows.size) <= 2 and points > FEW
+
+
+def convolve(xp: Any, x: Array, weight: Array, bias: Array | None, windows: Any, groups: int) -> Any:
+    if not suit(windows, x, weight, *(() if bias is None else (bias,))):
+        return NotImplemented
+    plan = Plan(windows, groups, x.shape[1], len(weight))
+    out = np.empty((len(x), len(weight), *windows.counts), x.dtype)
+    images, points = np.ascontiguousarray(x).reshape(plan.images), out.reshape(plan.points)
+    matrices, offsets = (
+        plan.as_matrices(weight),
+        None if bias is None else np.ascontiguousarray(bias).reshape(groups, -1),
+    )
+
+    def task(start: int, stop: int) -> None:
+        some, where = slice(start, stop), (plan.axes, plan.starts, plan.taps, plan.sizes)
+        from_windows(images[some], matrices, offsets, points[some], *where)
+
+    share(task, len(x), plan.grain, products=True)
+    return out
+
+
+def convolve_transposed(xp: Any, x: Array, weight: Array, windows: Any, groups: int) -> Any:
+    if not suit(windows, x, weight):
+        return NotImplemented
+    plan = Plan(windows, groups, weight.shape[1] * groups, len(weight))
+    out = np.empty((len(x), weight.shape[1] * groups, *windows.lengths), x.dtype)
+    images, points = out.reshape(plan.images), np.ascontiguousarray(x).reshape(plan.points)
+    matrices = plan.as_matrices(weight)
+
+    def task(start: int, stop: int) -> None:
+        some, where = slice(start, stop), (plan.axes, plan.starts, plan.taps, plan.sizes)
+        to_windows(points[some], matrices, images[some], *where)
+
+    share(task, len(x), plan.grain, products=True)
+    return out
+
+
+def convolve_weight(xp: Any, x: Array, y: Array, windows: Any, groups: int) -> Any:
+    if not suit(windows, x, y):
+        return NotImplemented
+    plan = Plan(windows, groups, x.shape[1], y.shape[1])
+    images, points = np.ascontiguousarray(x).reshape(plan.images), np.ascontiguousarray(y).reshape(plan.points)
+    totals: dict[int, Array] = {}
+
+    def task(start: int, stop: int) -> None:
+        some, where = slice(start, stop), (plan.axes, plan.starts, plan.taps, plan.sizes)
+        totals[start] = np.zeros((groups, len(plan.taps), plan.sizes[1], plan.outputs), x.dtype)
+        pair_windows(images[some], points[some], totals[start], *where)
+
+    share(task, len(x), plan.grain, products=True)
+    total = sum(totals[start] for start in sorted(totals))
+    return plan.as_kernels(total, (y.shape[1], x.shape[1] // groups, *windows.size))
