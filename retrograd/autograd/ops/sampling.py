@@ -12,6 +12,7 @@ from typing import Any
 
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.view import apply
+from retrograd.backends.kernels import fusable
 
 
 def picked(xp: Any, pixels: Any, index: Any) -> Any:
@@ -28,6 +29,7 @@ def across_channels(xp: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 @primitive(name="GridSampler")
+@fusable
 def sample(xp: Any, pixels: Any, weights: Any, index: Any) -> Any:
     """Σ over the taps of the pixels at the index times the weights: (batch, channels, points)."""
     total: Any = None
@@ -42,6 +44,7 @@ def sample(xp: Any, pixels: Any, weights: Any, index: Any) -> Any:
 
 
 @primitive(name="GridSamplerBackward")
+@fusable
 def spread_samples(xp: Any, values: Any, weights: Any, index: Any, *, pixels: int) -> Any:
     """Zeros (batch, channels, pixels) with the values times the weights added at the index."""
     shape = (*values.shape[:2], pixels)
@@ -51,6 +54,7 @@ def spread_samples(xp: Any, values: Any, weights: Any, index: Any, *, pixels: in
 
 
 @primitive(name="GridSamplerBackward")
+@fusable
 def compare_samples(xp: Any, pixels: Any, values: Any, index: Any) -> Any:
     """Σ over the channels of the pixels at the index times the values: (batch, taps, points)."""
     taps = [xp.sum(picked(xp, pixels, index[:, tap]) * values, axis=1) for tap in range(index.shape[1])]

@@ -19,6 +19,7 @@ from retrograd.backends.numba import (
     random_numbers,
     recurrent,
     row_normalization,
+    sampling,
     scans,
     updates,
 )
@@ -34,6 +35,7 @@ ROOMS = (
     random_numbers,
     recurrent,
     row_normalization,
+    sampling,
     scans,
     updates,
 )

@@ -75,8 +75,10 @@ def grid_sample(
         return image.sampled([bicubic_neighbours(place) for place in places])
     places = [image.inside(place, n) for place, n in zip(places, lengths)]
     if mode == "nearest":
-        zero = grid.where(grid.new_zeros(grid.shape, dtype="bool"), 0.0).sum(-1)  # gives the grid a gradient of 0
-        return image.sampled([nearest_neighbour(place) for place in places]) + zero.unsqueeze(1)
+        out = image.sampled([nearest_neighbour(place) for place in places])
+        if grid.requires_grad:  # its gradient is 0
+            out = out + grid.where(grid.new_zeros(grid.shape, dtype="bool"), 0.0).sum(-1).unsqueeze(1)
+        return out
     return image.sampled([linear_neighbours(place) for place in places])
 
 
@@ -140,9 +142,9 @@ class Image:
             weights = (weights.unsqueeze(2) * weight.unsqueeze(1)).reshape(batch, taps, count)
             there = (there.unsqueeze(2) & within.unsqueeze(1)).reshape(batch, taps, count)
         pixels = self.pixels
-        if self.padding_mode == "zeros":  # a last pixel, 0, stands for all outside
-            index = index.where(there, pixels.shape[2])
-            pixels = ops.concat(pixels, ops.new_zeros(pixels, shape=(*self.shape, 1)), axis=2)
+        if self.padding_mode == "zeros":  # a first pixel, 0, stands for all outside
+            index = (index + 1) * there
+            pixels = ops.concat(ops.new_zeros(pixels, shape=(*self.shape, 1)), pixels, axis=2)
         out: Tensor = ops.sample(pixels, weights, index)
         return out.reshape(*self.shape, *points)
 
@@ -154,8 +156,8 @@ class Image:
             place = self.inside(place, length)
         within = (place >= 0) & (place <= length - 1)  # what is NaN is nowhere
         if self.padding_mode == "zeros":
-            weight = weight.where(within, 0.0)
-        return place.where(within, 0.0).long(), weight, within
+            weight = ops.keep(weight, within)
+        return ops.keep(place, within).long(), weight, within
 
 
 def reflected(place: Tensor, low: float, high: float) -> Tensor:
