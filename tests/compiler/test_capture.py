@@ -262,6 +262,114 @@ def test_strides_of_arguments_are_seen(gpu, launches):
     assert len(total.variants) == 4
 
 
+def test_a_result_that_shows_an_argument_shows_it_still(gpu, launches):
+    @captured
+    def turned(x):
+        y = x
+        for _ in range(8):
+            y = y * 2
+        return y, x.T
+
+    for _ in range(CALLS):
+        x = rg.ones(2, 3)
+        y, shown = turned(x)
+        x.mul_(3)
+        assert y.sum().item() == 6 * 256
+        assert shown.sum().item() == 18
+    assert launches
+    assert turned.uncaptured == {}
+
+
+def test_many_small_arrays_are_joined_within_a_graph(gpu, launches):
+    @captured
+    def joined(x):
+        return rg.stack([x * k for k in range(20)]), rg.cat([x * k for k in range(9)])
+
+    for k in range(CALLS):
+        stacked, laid = joined(rg.full((2,), float(k)))
+        assert stacked[:, 1].tolist() == [float(k * i) for i in range(20)]
+        assert laid[1::2].tolist() == [float(k * i) for i in range(9)]
+    assert joined.uncaptured == {}
+    assert launches
+
+
+def test_what_is_read_before_a_change_in_place_is_read_before_it(gpu, launches):
+    def make(step):
+        w = rg.ones(2)
+
+        @step
+        def scaled(x):
+            factor = rg.linalg.det(x * 1)  # outside of graphs, and so later than all kernels that need not wait
+            y = w * factor
+            for _ in range(8):
+                w.add_(1)
+            for _ in range(8):
+                y = y * 2
+            return y + w
+
+        return scaled
+
+    plain, graphed = make(lambda f: f), make(captured)
+    for k in range(1, CALLS + 1):
+        np.testing.assert_allclose(array(graphed(rg.eye(2) * k)), array(plain(rg.eye(2) * k)), rtol=1e-6)
+    assert launches
+
+
+def test_class_weights_may_change_in_place_and_may_move(gpu, launches):
+    def make(step):
+        model, optimizer, _ = classifier_of()
+        weight = rg.ones(2)
+
+        @step
+        def weighted(x, y):
+            optimizer.zero_grad()
+            weight.mul_(0.5)
+            loss = nn.functional.cross_entropy(model(x), y, weight=weight)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return model, weight, weighted
+
+    plain_model, plain_weight, plain = make(lambda f: f)
+    model, weight, graphed = make(captured)
+    for k, batch in enumerate(batches((4, 6), 2 * CALLS)):
+        for w in (plain_weight, weight):
+            w.data = rg.tensor([1.0, 2.0 + k])
+        alike(array(graphed(*batch)), array(plain(*batch)))
+    for a, b in zip(plain_model.parameters(), model.parameters(), strict=True):
+        alike(array(b), array(a))
+    assert launches
+
+
+def test_a_step_that_values_take_another_way_has_drawn_nothing_yet(gpu, launches):
+    """Targets that are computed decide whether the program holds, after kernels and before any draw."""
+
+    def make(step):
+        model, optimizer, _ = classifier_of()
+
+        @step
+        def noisy(x, y):
+            loss = nn.functional.cross_entropy(nn.functional.dropout(model(x), 0.5), y - 1)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return loss
+
+        return noisy
+
+    given = [(x, y + 1) for x, y in batches((4, 6), 2 * CALLS)]
+    given[CALLS] = given[CALLS][0], rg.tensor([-99, 1, 2, 1])  # -100 does not count
+    history = []
+    for step in (make(lambda f: f), make(captured)):
+        rg.manual_seed(5)
+        history.append([(array(step(*batch)), array(rg.get_rng_state())) for batch in given])
+    for (expected, before), (found, after) in zip(*history, strict=True):
+        alike(found, expected)
+        np.testing.assert_array_equal(before, after)
+    assert launches
+
+
 def test_dropout_draws_from_the_stream_as_it_does_uncompiled(gpu, launches):
     drop = nn.Dropout(0.5)
 
@@ -331,6 +439,18 @@ def test_clipping_by_the_norm_stays_exact(gpu, launches):
     assert len({id(graph) for graph in launches}) == 2  # the gradients, their norm
 
 
+def test_what_cannot_be_handed_out_is_not_captured(gpu):
+    failures = []
+    made = graphs_of(gpu).Captured(lambda x: (x[1:], x + 1), (), failures.append)
+    xp = backend_of(gpu)
+    for k in range(CALLS):
+        x = xp.full((3,), float(k))
+        shown, more = made(x)
+        assert xp.to_host(shown).tolist() == [k, k]
+        assert xp.to_host(more).tolist() == [k + 1] * 3
+    assert [str(error) for error in failures] == ["a result is a view of an input"]
+
+
 # ---- where and when
 
 
@@ -338,20 +458,19 @@ def test_every_stream_sees_the_work_of_the_last_one(gpu, launches):
     @captured
     def grow(x):
         for _ in range(8):
-            x = x * 2
+            x = x @ x
         return x
 
     cp = graphs_of(gpu).cp
     streams = [cp.cuda.Stream(non_blocking=True) for _ in range(2)]
-    x = rg.ones(3)
+    x = rg.eye(2)
     cp.cuda.Device().synchronize()
     results = []
     for k in range(2 * CALLS):
         with streams[k % 2]:
             results.append(grow(x))
-            streams[k % 2].record()
     cp.cuda.Device().synchronize()
-    assert all(y.tolist() == [256.0] * 3 for y in results)
+    assert all(y.tolist() == [[1.0, 0.0], [0.0, 1.0]] for y in results)
     assert launches
 
 

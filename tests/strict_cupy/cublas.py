@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.strict_cupy.memory import Memory, living
 from tests.strict_cupy.rules import StrictError, state
-from tests.strict_cupy.streams import get_current_stream
+from tests.strict_cupy.streams import Stream, get_current_stream
 
 INVALID_VALUE = 7
 DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float64), 2: np.dtype(np.float16)}
@@ -27,6 +27,8 @@ class Library:
     def __init__(self) -> None:
         self.numbers = itertools.count(77)
         self.handles: dict[int, dict[str, Any]] = {}
+        self.last: dict[int, tuple[int, int]] = {}
+        """By handle: the last launch, which has used its workspace."""
         self.calls: list[tuple[Any, ...]] = []
         """Name, operations, lengths, pitches, steps and kind of arithmetic of every product."""
 
@@ -64,7 +66,7 @@ class Library:
         self, name: str, handle: Any, transa: int, transb: int, m: int, n: int, k: int, alpha: Any, beta: Any,
         compute: int, algo: int, count: int, *matrices: tuple[Any, int, int, int],
     ) -> int:  # fmt: skip
-        self.check(self.handles[handle.value])
+        self.check(handle.value, get_current_stream())
         shapes = [(k, m) if transa else (m, k), (n, k) if transb else (k, n), (m, n)]
         dtype = DTYPES[matrices[0][1]]
         if min(m, n, k, count) < 0 or (dtype.char, compute) not in COMPUTED or algo != -1:
@@ -82,11 +84,15 @@ class Library:
         state.launch(multiply, dtype, (transa, transb), count, places)
         return 0
 
-    def check(self, handle: dict[str, Any]) -> None:
-        if handle["stream"] != get_current_stream().ptr:
+    def check(self, number: int, stream: Stream) -> None:
+        handle = self.handles[number]
+        if handle["stream"] != stream.ptr:
             raise StrictError("a product goes to another stream than the kernels before it")
-        if state.recording() is not None and handle["workspace"] is None:
-            raise StrictError("a product is captured without a workspace of its own")
+        if stream.is_capturing():
+            if handle["workspace"] is None:
+                raise StrictError("a product is captured without a workspace of its own")
+            return
+        self.last[number] = stream.follow(self.last.get(number), "a product, with the workspace of another one,")
 
 
 def multiply(dtype: Any, turned: tuple[int, int], count: int, places: list[Any]) -> None:

@@ -80,6 +80,13 @@ class Stream:
         for stream, count in event.past.items():
             self.past[stream] = max(count, self.past.get(stream, 0))
 
+    def follow(self, last: tuple[int, int] | None, what: str) -> tuple[int, int]:
+        """A launch that must come after another one: its own place in the order."""
+        if last is not None and self.past.get(last[0], 0) < last[1]:
+            raise StrictError(f"{what} is launched in another stream than before, which does not wait for that one")
+        self.past[self.ptr] = self.past.get(self.ptr, 0) + 1
+        return self.ptr, self.past[self.ptr]
+
     # ---- capture
     def begin_capture(self, mode: int | None = None) -> None:
         if self.ptr == 0:
@@ -173,6 +180,7 @@ class Graph:
     """cupy.cuda.Graph."""
 
     nodes: list[Node]
+    last: tuple[int, int] | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("currently this class cannot be initiated by the user")
@@ -180,18 +188,14 @@ class Graph:
     @classmethod
     def _of(cls, recording: Recording) -> Graph:
         graph = cls.__new__(cls)
-        graph.nodes, graph.last = recording.nodes, (0, 0)
+        graph.nodes, graph.last = recording.nodes, None
         return graph
 
     def launch(self, stream: Stream | None = None) -> None:
         stream = stream or get_current_stream()
         if stream.is_capturing():
             raise StrictError("a graph is launched within a capture")
-        last, count = self.last
-        if stream.past.get(last, 0) < count:
-            raise StrictError("a graph is launched in another stream than before, which does not wait for that one")
-        stream.past[stream.ptr] = stream.past.get(stream.ptr, 0) + 1
-        self.last = stream.ptr, stream.past[stream.ptr]
+        self.last = stream.follow(self.last, "a graph")
         for node in self.nodes:
             node.run()
 

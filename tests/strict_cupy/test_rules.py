@@ -309,11 +309,11 @@ def test_the_default_stream_does_not_capture():
 
 def test_streams_graphs_and_pools_have_the_names_of_the_installed_cupys():
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
+    ours_alone = {"of", "bytes", "set_bytes", "poison", "check", "follow"}
     for name in ("Stream", "Graph", "MemoryPool", "MemoryPointer", "Memory"):
         ours, theirs = getattr(cp.cuda, name), getattr(cupy.cuda, name)
         for member in vars(ours):
-            known = member.startswith("_") or hasattr(theirs, member)
-            assert known or member in ("of", "bytes", "set_bytes", "poison", "check"), f"{name}.{member}"
+            assert member.startswith("_") or hasattr(theirs, member) or member in ours_alone, f"{name}.{member}"
     for name in ("alloc", "using_allocator", "get_current_stream", "set_pinned_memory_allocator"):
         assert callable(getattr(cupy.cuda, name))
     assert callable(cupy.get_default_pinned_memory_pool)
