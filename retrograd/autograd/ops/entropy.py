@@ -8,6 +8,7 @@ from retrograd.autograd.ops.parts import SIMPLE, by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor, make
 from retrograd.backends import backend_of_array
+from retrograd.backends.kernels import fusable
 
 
 @primitive(name="NllLoss", residuals=("e", "sums"), heavy=("index", "factors", "mask", "divisor"))
@@ -20,19 +21,7 @@ def softmax_cross_entropy(
     the losses (None: 1), `mask` says which count (None: all). Gives (n, *), or their sum if `reduced`, over `divisor`
     unless that is None.
     """
-    e, shift, sums = (xp.empty(s, dtype=x.dtype) for s in (x.shape, index.shape, index.shape))
-
-    def kernel(x: Any, e: Any, shift: Any, sums: Any) -> None:
-        shift[...] = xp.max(x, axis=1, keepdims=True)
-        xp.subtract(x, shift, out=e)
-        xp.exp(e, out=e)
-        sums[...] = xp.sum(e, axis=1, keepdims=True)
-
-    by_rows(xp, kernel, x, e, shift, sums, grain=SIMPLE, products=True)
-    right = x[places(xp, index)]
-    losses = xp.log(sums) + shift - (right * (1 - smoothing) if smoothing else right)
-    if smoothing:
-        losses -= smoothing * xp.mean(x, axis=1, keepdims=True)
+    losses, e, sums = cross_entropies(xp, x, index, smoothing)
     if mask is not None:  # what does not count may be infinite
         losses = xp.where(mask, losses, 0.0)
     if factors is not None:
@@ -60,10 +49,35 @@ def _(
         e = xp.exp(x - xp.max(x, axis=1, keepdims=True))
         p = e / xp.sum(e, axis=1, keepdims=True)
         return (p - one_hot(index, x._array, smoothing)) * weight
-    out = xp.empty(x.shape, dtype=x.dtype)
+    return cross_entropy_gradient(xp, e, sums, index, weight, smoothing)
+
+
+@fusable
+def cross_entropies(xp: Any, x: Any, index: Any, smoothing: float) -> tuple[Any, Any, Any]:
+    """The losses, of the index's shape, with exp(x − max x) and its sums over axis 1."""
+    e, shift, sums = (xp.empty(s, dtype=x.dtype) for s in (x.shape, index.shape, index.shape))
+
+    def kernel(x: Any, e: Any, shift: Any, sums: Any) -> None:
+        shift[...] = xp.max(x, axis=1, keepdims=True)
+        xp.subtract(x, shift, out=e)
+        xp.exp(e, out=e)
+        sums[...] = xp.sum(e, axis=1, keepdims=True)
+
+    by_rows(xp, kernel, x, e, shift, sums, grain=SIMPLE, products=True)
+    right = x[places(xp, index)]
+    losses = xp.log(sums) + shift - (right * (1 - smoothing) if smoothing else right)
+    if smoothing:
+        losses -= smoothing * xp.mean(x, axis=1, keepdims=True)
+    return losses, e, sums
+
+
+@fusable
+def cross_entropy_gradient(xp: Any, e: Any, sums: Any, index: Any, weight: Any, smoothing: float) -> Any:
+    """(softmax − the target's distribution) · weight, a number or one for each loss."""
+    out = xp.empty(e.shape, dtype=e.dtype)
     by_rows(xp, lambda e, w, out: xp.multiply(e, w, out=out), e, weight / sums, out, grain=SIMPLE)
     if smoothing:
-        out -= weight * (smoothing / x.shape[1])
+        out -= weight * (smoothing / e.shape[1])
     at = places(xp, index)
     xp.setitem(out, at, out[at] - weight * (1 - smoothing))
     return out

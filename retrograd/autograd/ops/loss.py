@@ -10,6 +10,7 @@ from typing import Any
 from retrograd.autograd.ops.parts import SIMPLE, by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
+from retrograd.backends.kernels import fusable
 
 
 def along(xp: Any, axis: int, kernel: Callable[..., None], *inputs: Any) -> Any:
@@ -26,10 +27,8 @@ def along(xp: Any, axis: int, kernel: Callable[..., None], *inputs: Any) -> Any:
     return out
 
 
-@primitive(floating=True)
-def log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
-    """log(exp x / Σ exp x), shifted by the maximum so that nothing overflows."""
-
+@fusable
+def log_softmax_along(xp: Any, x: Any, axis: int) -> Any:
     def kernel(axis: int, x: Any, out: Any) -> None:
         xp.subtract(x, xp.max(x, axis=axis, keepdims=True), out=out)
         out -= xp.log(xp.sum(xp.exp(out), axis=axis, keepdims=True))
@@ -37,11 +36,8 @@ def log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
     return along(xp, axis, kernel, x)
 
 
-@log_softmax.vjp
-def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
-    if isinstance(g, Tensor):
-        return g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True)
-
+@fusable
+def log_softmax_gradient(xp: Any, g: Any, out: Any, axis: int) -> Any:
     def kernel(axis: int, g: Any, out: Any, dx: Any) -> None:
         xp.exp(out, out=dx)
         dx *= xp.sum(g, axis=axis, keepdims=True)
@@ -50,10 +46,8 @@ def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
     return along(xp, axis, kernel, g, out)
 
 
-@primitive(floating=True)
-def softmax(xp: Any, x: Any, *, axis: int) -> Any:
-    """exp x / Σ exp x, shifted by the maximum so that nothing overflows."""
-
+@fusable
+def softmax_along(xp: Any, x: Any, axis: int) -> Any:
     def kernel(axis: int, x: Any, out: Any) -> None:
         xp.subtract(x, xp.max(x, axis=axis, keepdims=True), out=out)
         xp.exp(out, out=out)
@@ -62,16 +56,39 @@ def softmax(xp: Any, x: Any, *, axis: int) -> Any:
     return along(xp, axis, kernel, x)
 
 
-@softmax.vjp
-def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
-    if isinstance(g, Tensor):
-        return out * (g - xp.sum(g * out, axis=axis, keepdims=True))
-
+@fusable
+def softmax_gradient(xp: Any, g: Any, out: Any, axis: int) -> Any:
     def kernel(axis: int, g: Any, out: Any, dx: Any) -> None:
         xp.subtract(g, xp.sum(g * out, axis=axis, keepdims=True), out=dx)
         dx *= out
 
     return along(xp, axis, kernel, g, out)
+
+
+@primitive(floating=True)
+def log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
+    """log(exp x / Σ exp x), shifted by the maximum so that nothing overflows."""
+    return log_softmax_along(xp, x, axis)
+
+
+@log_softmax.vjp
+def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
+    if isinstance(g, Tensor):
+        return g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True)
+    return log_softmax_gradient(xp, g, out, axis)
+
+
+@primitive(floating=True)
+def softmax(xp: Any, x: Any, *, axis: int) -> Any:
+    """exp x / Σ exp x, shifted by the maximum so that nothing overflows."""
+    return softmax_along(xp, x, axis)
+
+
+@softmax.vjp
+def _(xp: Any, g: Any, out: Any, axis: int) -> Any:
+    if isinstance(g, Tensor):
+        return out * (g - xp.sum(g * out, axis=axis, keepdims=True))
+    return softmax_gradient(xp, g, out, axis)
 
 
 @primitive(name="MseLoss")

@@ -17,7 +17,7 @@ from retrograd.backends.threads import share
 __all__ = ["channel_gradients", "group_gradients", "normalized_by_channels", "normalized_by_groups"]
 
 Array = Any
-GRAIN = 2**18
+GRAIN = 2**19
 """Elements that are worth a thread."""
 SHORT = 16
 """Places of a channel from which on they are worth a loop of their own."""
