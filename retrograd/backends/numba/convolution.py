@@ -54,8 +54,10 @@ def on_input(start: int, stride: int, length: int, count: int) -> Any:
 @compiled
 def clear(line: Array, width: int, top: int, bottom: int, first: int, last: int) -> None:
     """Zeros on a line where it has no input: in all rows but some, and in these beside some windows."""
-    line[: top * width] = 0
-    line[bottom * width :] = 0
+    for k in range(top * width):
+        line[k] = 0
+    for k in range(bottom * width, line.size):
+        line[np.uint64(k)] = 0
     for c in range(first):
         for r in range(top, bottom):
             line[np.uint64(r * width + c)] = 0
@@ -65,32 +67,50 @@ def clear(line: Array, width: int, top: int, bottom: int, first: int, last: int)
 
 
 @compiled
+def part(x: Array, length: int, parts: Array, most: int, y: int, down: int, top: int, bottom: int) -> None:
+    """Writes rows of a plane x, from y on every so many, to (phases of columns, rows · columns), with zeros behind."""
+    stride = len(parts)
+    for r in range(top, bottom):
+        of, to = (y + r * down) * length, r * most
+        if stride == 2:
+            even, odd, pairs = parts[0], parts[1], length // 2
+            for c in range(pairs):
+                even[np.uint64(to + c)] = x[np.uint64(of + 2 * c)]
+                odd[np.uint64(to + c)] = x[np.uint64(of + 2 * c + 1)]
+            if pairs < most:
+                even[to + pairs], odd[to + pairs] = x[of + 2 * pairs], 0
+        else:
+            for phase in range(stride):
+                for c in range(most):
+                    at = c * stride + phase
+                    parts[phase, to + c] = x[of + at] if at < length else 0
+
+
+@compiled
 def lay_out(x: Array, copies: Array, starts: Array, axes: Any, start: int) -> None:
     (height, _, _, down, above, _), (length, width, size, stride, padding, dilation) = axes
-    rows = copies.shape[3] // width
-    for s in range(len(starts)):
-        y = start * down + starts[s] - above
-        top, bottom = on_input(y, down, height, rows)
-        for channel in range(len(x)):
+    rows, most = copies.shape[3] // width, (length + stride - 1) // stride
+    parts = np.empty((stride, rows * most if stride * down > 1 else 0), x.dtype)
+    for channel in range(len(x)):
+        for s in range(len(starts)):
+            y = start * down + starts[s] - above
+            top, bottom = on_input(y, down, height, rows)
+            begin = y
+            if stride * down > 1:
+                part(x[channel], length, parts, most, y, down, top, bottom)
+                begin = 0
             for j in range(size):
-                line, shift = copies[s, channel, j], j * dilation - padding
-                first, last = on_input(shift, stride, length, width)
-                if down == stride == 1 and width == length:  # all rows as one
-                    image, behind = x[channel].reshape(-1), y * width + shift
-                    for k in range(max(top * width, -behind), min(bottom * width, image.size - behind)):
+                line, place = copies[s, channel, j], j * dilation - padding
+                image = parts[place % stride] if stride * down > 1 else x[channel]
+                first, last = on_input(place // stride, 1, most, width)
+                behind = begin * most + place // stride
+                if most == width:  # all rows as one
+                    for k in range(max(top * width, -behind), min(bottom * width, height * length - behind)):
                         line[np.uint64(k)] = image[np.uint64(k + behind)]
                 else:
                     for r in range(top, bottom):
-                        row, at = x[channel, y + r * down], r * width
-                        if stride == 1:
-                            for c in range(first, last):
-                                line[np.uint64(at + c)] = row[np.uint64(c + shift)]
-                        elif stride == 2:
-                            for c in range(first, last):
-                                line[np.uint64(at + c)] = row[np.uint64(c * 2 + shift)]
-                        else:
-                            for c in range(first, last):
-                                line[np.uint64(at + c)] = row[np.uint64(c * stride + shift)]
+                        for c in range(first, last):
+                            line[np.uint64(r * width + c)] = image[np.uint64(r * most + c + behind)]
                 clear(line, width, top, bottom, first, last)
 
 
@@ -99,30 +119,31 @@ def collect(copies: Array, x: Array, starts: Array, axes: Any, start: int) -> No
     """Adds copies to what they are of: the adjoint of `lay_out`. Some are cleared."""
     (height, _, _, down, above, _), (length, width, size, stride, padding, dilation) = axes
     rows = copies.shape[3] // width
-    for s in range(len(starts)):
-        y = start * down + starts[s] - above
-        top, bottom = on_input(y, down, height, rows)
-        for channel in range(len(x)):
+    for channel in range(len(x)):
+        image = x[channel]
+        for s in range(len(starts)):
+            y = start * down + starts[s] - above
+            top, bottom = on_input(y, down, height, rows)
             for j in range(size):
-                line, shift = copies[s, channel, j], j * dilation - padding
-                first, last = on_input(shift, stride, length, width)
+                line, place = copies[s, channel, j], j * dilation - padding
+                first, last = on_input(place, stride, length, width)
+                behind = y * length + place
                 if down == stride == 1 and width == length:
                     clear(line, width, top, bottom, first, last)
-                    image, behind = x[channel].reshape(-1), y * width + shift
-                    for k in range(max(top * width, -behind), min(bottom * width, image.size - behind)):
+                    for k in range(max(top * width, -behind), min(bottom * width, height * length - behind)):
                         image[np.uint64(k + behind)] += line[np.uint64(k)]
                     continue
                 for r in range(top, bottom):
-                    row, at = x[channel, y + r * down], r * width
+                    at = r * down * length + behind
                     if stride == 1:
                         for c in range(first, last):
-                            row[np.uint64(c + shift)] += line[np.uint64(at + c)]
+                            image[np.uint64(at + c)] += line[np.uint64(r * width + c)]
                     else:
                         for c in range(first, last):
-                            row[np.uint64(c * stride + shift)] += line[np.uint64(at + c)]
+                            image[np.uint64(at + c * stride)] += line[np.uint64(r * width + c)]
 
 
-# ---- the three maps, of a range of samples: x (samples, groups, channels, height, width), y (samples, groups, outputs,
+# ---- the three maps, of a range of samples: x (samples, groups, channels, positions), y (samples, groups, outputs,
 # ---- points), weight (groups, taps, outputs, lines); a tap is (block of copies, rows by which it begins later)
 
 
@@ -215,15 +236,17 @@ class Plan:
         self.axes = ((1, 1, 1, 1, 0, 1),) * (2 - rank) + tuple(zip(*windows, strict=True))
         (height, count, tall, down, _, apart), (length, width, size, *_) = self.axes
         self.inputs, self.outputs = channels // groups, outputs // groups
-        self.images = (-1, groups, self.inputs, height, length)
+        self.images = (-1, groups, self.inputs, height * length)
         self.points = (-1, groups, self.outputs, count * width)
         lines = self.inputs * size
         self.whole = lines < SHORT
         if self.whole:
-            starts, taps, beyond, blocks, lines = range(0, tall * apart, apart), [(0, 0)], 0, 1, lines * tall
+            starts, taps = list(range(0, tall * apart, apart)), [(0, 0)]
+            beyond, blocks, lines = 0, 1, lines * tall
         else:
-            starts, taps = range(down), [(i * apart % down, i * apart // down) for i in range(tall)]
-            beyond, blocks = taps[-1][1], down
+            starts = sorted({i * apart % down for i in range(tall)})
+            taps = [(starts.index(i * apart % down), i * apart // down) for i in range(tall)]
+            beyond, blocks = taps[-1][1], len(starts)
         rows = max(1, min(count, COPIED // (blocks * lines * width) - beyond))
         rows = -(-count // -(-count // rows))
         points = min(MOST, max(64, SMALL // (lines * self.outputs)))
