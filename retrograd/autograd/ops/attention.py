@@ -12,6 +12,7 @@ from retrograd.autograd.ops.linalg import mT
 from retrograd.autograd.ops.parts import by_rows
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
+from retrograd.backends.kernels import fusable
 
 
 @primitive(name="ScaledDotProductAttention", residuals=("weights", "total", "shift"), heavy=("bias", "factors"))
@@ -23,6 +24,29 @@ def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None
 
     The probabilities are kept as weights exp(score − shift) and their total: it is the few results that are divided.
     """
+    return attend(xp, q, k, v, scale, bias, factors)
+
+
+@attention.vjp
+def _(
+    xp: Any, g: Any, q: Any, k: Any, v: Any, out: Any, scale: float, bias: Any, factors: Any,
+    weights: Any, total: Any, shift: Any,
+) -> Any:  # fmt: skip
+    """With p = softmax(s) and out = p v, the gradient of s is p ∘ (g vᵀ − Σ g ∘ out): Dao et al. 2022, appendix B.2."""
+    if isinstance(g, Tensor):  # the gradient must depend on q and k; a softmax does not depend on the shift
+        scores = xp.matmul(q * scale, mT(xp, k))
+        weights = xp.exp((scores if bias is None else scores + bias) - shift)
+        g = g / safe(xp, xp.sum(weights, axis=-1, keepdims=True))
+        g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
+        g_p = xp.matmul(g, mT(xp, v))
+        g_scores = weights * ((g_p if factors is None else g_p * factors) - xp.sum(g * out, axis=-1, keepdims=True))
+        return xp.matmul(g_scores, k) * scale, xp.matmul(mT(xp, g_scores), q) * scale, g_v
+    return attention_gradients(xp, g, q, k, v, out, weights, total, scale, factors)
+
+
+@fusable
+def attend(xp: Any, q: Any, k: Any, v: Any, scale: float, bias: Any, factors: Any) -> tuple[Any, Any, Any, Any]:
+    """The result, the weights, their total and their shift."""
     lead = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     shape = (*lead, q.shape[-2], k.shape[-2])
     bias, factors = (None if x is None else xp.broadcast_to(x, shape=shape) for x in (bias, factors))
@@ -49,20 +73,11 @@ def attention(xp: Any, q: Any, k: Any, v: Any, *, scale: float, bias: Any = None
     return out, weights, total, shift
 
 
-@attention.vjp
-def _(
-    xp: Any, g: Any, q: Any, k: Any, v: Any, out: Any, scale: float, bias: Any, factors: Any,
-    weights: Any, total: Any, shift: Any,
-) -> Any:  # fmt: skip
-    """With p = softmax(s) and out = p v, the gradient of s is p ∘ (g vᵀ − Σ g ∘ out): Dao et al. 2022, appendix B.2."""
-    if isinstance(g, Tensor):  # the gradient must depend on q and k; a softmax does not depend on the shift
-        scores = xp.matmul(q * scale, mT(xp, k))
-        weights = xp.exp((scores if bias is None else scores + bias) - shift)
-        g = g / safe(xp, xp.sum(weights, axis=-1, keepdims=True))
-        g_v = xp.matmul(mT(xp, weights if factors is None else weights * factors), g)
-        g_p = xp.matmul(g, mT(xp, v))
-        g_scores = weights * ((g_p if factors is None else g_p * factors) - xp.sum(g * out, axis=-1, keepdims=True))
-        return xp.matmul(g_scores, k) * scale, xp.matmul(mT(xp, g_scores), q) * scale, g_v
+@fusable
+def attention_gradients(
+    xp: Any, g: Any, q: Any, k: Any, v: Any, out: Any, weights: Any, total: Any, scale: float, factors: Any
+) -> tuple[Any, Any, Any]:
+    """The gradients of queries, keys and values, before those that were broadcast are summed."""
     lead = weights.shape[:-2]
     q, k, v = (broadcast(xp, x, lead) for x in (q, k, v))
     g_q, g_k, g_v = (xp.empty(x.shape, dtype=x.dtype) for x in (q, k, v))

@@ -12,6 +12,7 @@ from typing import Any
 
 from retrograd.backends.numba import (
     activations,
+    attention,
     convolution,
     indexing,
     normalization,
@@ -29,6 +30,7 @@ __all__ = ["KERNELS"]
 
 ROOMS = (
     activations,
+    attention,
     convolution,
     indexing,
     normalization,

@@ -62,7 +62,8 @@ def of(
         return integer((n + bias) << shift).view(kind)
 
     def exp(x: Any) -> Any:
-        x = least if x < least else x
+        vanishes = x < least  # asked apart, because products below the smallest number are slow
+        x = zero if vanishes else x
         x = most if x > most else x
         n, value = reduced(x)
         first = n >> half  # two factors: 2ⁿ itself may be beyond the dtype's range
