@@ -47,3 +47,23 @@ def test_cosines_of_short_vectors_have_pytorchs_gradients(length, eps):
         results.append([t.detach().numpy() for t in (out, *first, *second)])
     for ours, theirs in zip(*results):
         np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-14)
+
+
+def test_batches_of_distances_that_do_not_fit_raise_pytorchs_exception():
+    def action(lib):
+        return lib.cdist(lib.ones(2, 3, 4), lib.ones(3, 3, 4))
+
+    assert_same_kind(*[raised_by(action, library) for library in (rg, torch)])
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
+def test_distances_of_broadcast_batches_have_pytorchs_gradients(p):
+    x, y = np.random.default_rng(0).normal(size=(2, 1, 5, 3)), np.random.default_rng(1).normal(size=(4, 6, 3))
+    results = []
+    for library in (rg, torch):
+        a, b = (library.asarray(v).requires_grad_() for v in (x, y))
+        out = library.cdist(a, b, p=p)
+        (out * out * out).sum().backward()
+        results.append([t.detach().numpy() for t in (out, a.grad, b.grad)])
+    for ours, theirs in zip(*results):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)

@@ -7,6 +7,8 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from retrograd.autograd import ops as _ops
 from retrograd.autograd.methods.arguments import dimension
 from retrograd.autograd.methods.registry import in_place, public
@@ -285,10 +287,15 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
         raise RuntimeError(f"cdist: X1 and X2 must have the same number of columns, got {x1.shape} and {x2.shape}.")
     if p < 0:
         raise RuntimeError(f"cdist only supports non-negative p values, got {p}.")
-    differences = ops.subtract(ops.expand_dims(x1, axis=-2), ops.expand_dims(x2, axis=-3))
     if not x1.shape[-1]:
+        differences = ops.subtract(ops.expand_dims(x1, axis=-2), ops.expand_dims(x2, axis=-3))
         return ops.sum(differences, axis=-1)  # type: ignore[no-any-return]
-    return ops.vector_norm(differences, ord=p, axis=-1, flat_at_zero=True)  # type: ignore[no-any-return]
+    try:
+        batch = np.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    except ValueError:
+        raise RuntimeError(f"cdist: the batches of {x1.shape} and {x2.shape} do not broadcast.") from None
+    x1, x2 = (x if x.shape[:-2] == batch else x.expand(*batch, *x.shape[-2:]) for x in (x1, x2))
+    return ops.distances(x1, x2, p=p)  # type: ignore[no-any-return]
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:

@@ -22,6 +22,7 @@ from retrograd.autograd.ops import (
     linalg,
     loss,
     normalization,
+    pairwise,
     pooling,
     recurrent,
     reduction,

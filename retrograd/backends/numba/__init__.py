@@ -16,6 +16,7 @@ from retrograd.backends.numba import (
     convolution,
     indexing,
     normalization,
+    pairwise,
     pooling,
     random_numbers,
     recurrent,
