@@ -18,6 +18,7 @@ from retrograd.autograd.ops import pairwise as pairwise
 from retrograd.autograd.ops import parts as parts
 from retrograd.autograd.ops import pooling as pooling
 from retrograd.autograd.ops import recurrent as recurrent
+from retrograd.autograd.ops import recurrent_kernels as recurrent_kernels
 from retrograd.autograd.ops import reduction as reduction
 from retrograd.autograd.ops import resampling as resampling
 from retrograd.autograd.ops import sampling as sampling

@@ -35,6 +35,7 @@ ROOMS = (
     convolution,
     indexing,
     normalization,
+    pairwise,
     pooling,
     random_numbers,
     recurrent,
