@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.backends.numba import depthwise
 from retrograd.backends.numba.blas import available, product
 from retrograd.backends.numba.jit import FLOATS, compiled
 from retrograd.backends.threads import share
@@ -37,8 +38,12 @@ MANY = 128
 """Elements of a window from which on it pays to transpose the outputs that they are multiplied with."""
 FEW = 24
 """Points of an output up to which NumPy, which takes many samples to a product, does better."""
+FEW_OUTPUTS = 4
+"""Outputs up to which a channel by itself is summed without a product of matrices."""
 GRAIN = 2_000_000
 """Multiplications that are worth a thread."""
+DEARER = 4
+"""How many of them one outside a product of matrices costs."""
 
 
 # ---- copies: of rows from `start` on, (starts, channels, places in a row, rows · width)
@@ -225,21 +230,33 @@ def pair_windows(x: Array, y: Array, total: Array, axes: Any, starts: Array, tap
                             product(total[group, i], window, of_points.T, True)
 
 
+MAPS = from_windows, to_windows, pair_windows
+
+
 # ---- on arrays as the library has them
 
 
 class Plan:
-    """A convolution of groups over images of two axes."""
+    """A convolution of groups over images of two axes: the shapes of its arrays, and what its loops are told."""
 
     def __init__(self, windows: Any, groups: int, channels: int, outputs: int) -> None:
         rank = len(windows.size)
         self.axes = ((1, 1, 1, 1, 0, 1),) * (2 - rank) + tuple(zip(*windows, strict=True))
-        (height, count, tall, down, _, apart), (length, width, size, *_) = self.axes
-        self.inputs, self.outputs = channels // groups, outputs // groups
+        (height, count, tall, *_), (length, width, size, *_) = self.axes
+        self.size = windows.size
+        self.groups, self.inputs, self.outputs = groups, channels // groups, outputs // groups
         self.images = (-1, groups, self.inputs, height * length)
         self.points = (-1, groups, self.outputs, count * width)
+        self.kernel = (groups, self.outputs, self.inputs, tall, size)
+        self.whole = self.inputs * size < SHORT
+        self.depthwise = groups > 1 and self.inputs == 1 and self.outputs <= FEW_OUTPUTS
+        self.maps, self.where = (depthwise.MAPS, depthwise.where(self.axes)) if self.depthwise else self.in_bands()
+        work = math.prod(self.kernel) * count * width * (DEARER if self.depthwise else 1)
+        self.grain = max(1, GRAIN // work)
+
+    def in_bands(self) -> tuple[Any, Any]:
+        (_, count, tall, down, _, apart), (_, width, size, *_) = self.axes
         lines = self.inputs * size
-        self.whole = lines < SHORT
         if self.whole:
             starts, taps = list(range(0, tall * apart, apart)), [(0, 0)]
             beyond, blocks, lines = 0, 1, lines * tall
@@ -251,23 +268,33 @@ class Plan:
         rows = -(-count // -(-count // rows))
         points = min(MOST, max(64, SMALL // (lines * self.outputs)))
         step = -(-rows // -(-rows * width // points))
-        self.starts, self.taps = np.array(starts), np.array(taps)
-        self.sizes = blocks, lines, rows, beyond, step
-        self.grain = max(1, GRAIN // (groups * self.outputs * self.inputs * size * tall * count * width))
+        return MAPS, (self.axes, np.array(starts), np.array(taps), (blocks, lines, rows, beyond, step))
 
     def as_matrices(self, weight: Array) -> Array:
-        """(outputs, channels, *size) as (groups, taps, outputs, lines)."""
-        tall, size = self.axes[0][2], self.axes[1][2]
-        groups = self.images[1]
-        parted = weight.reshape(groups, self.outputs, self.inputs, tall, size)
-        order = (0, 1, 3, 2, 4) if self.whole else (0, 3, 1, 2, 4)
-        return np.ascontiguousarray(parted.transpose(order)).reshape(groups, len(self.taps), self.outputs, -1)
+        """(outputs, channels, *size) as (groups, taps, outputs, lines), or as (groups, outputs, taps)."""
+        parted = weight.reshape(self.kernel)
+        if self.depthwise:
+            return np.ascontiguousarray(parted).reshape(self.groups, self.outputs, -1)
+        ordered = np.ascontiguousarray(
+            parted.transpose(0, 1, 3, 2, 4) if self.whole else parted.transpose(0, 3, 1, 2, 4)
+        )
+        return ordered.reshape(self.groups, 1 if self.whole else self.kernel[3], self.outputs, -1)
 
-    def as_kernels(self, total: Array, shape: tuple[int, ...]) -> Array:
-        """(groups, taps, lines, outputs) as (outputs, channels, *size)."""
-        tall, size = self.axes[0][2], self.axes[1][2]
-        parted = total.reshape(self.images[1], tall, self.inputs, size, self.outputs)
-        return np.ascontiguousarray(parted.transpose(0, 4, 2, 1, 3)).reshape(shape)
+    def new_total(self, dtype: Any) -> Array:
+        """Zeros (groups, taps, lines, outputs), or (groups, outputs, taps)."""
+        groups, outputs, inputs, tall, size = self.kernel
+        if self.depthwise:
+            return np.zeros((groups, outputs, tall * size), dtype)
+        return np.zeros(
+            (groups, 1, tall * inputs * size, outputs) if self.whole else (groups, tall, inputs * size, outputs), dtype
+        )
+
+    def as_kernels(self, total: Array) -> Array:
+        """The same as (outputs, channels, *size)."""
+        groups, outputs, inputs, tall, size = self.kernel
+        if not self.depthwise:
+            total = np.ascontiguousarray(total.reshape(groups, tall, inputs, size, outputs).transpose(0, 4, 2, 1, 3))
+        return total.reshape(groups * outputs, inputs, *self.size)
 
 
 def suit(windows: Any, *arrays: Array) -> bool:
@@ -282,17 +309,13 @@ def convolve(xp: Any, x: Array, weight: Array, bias: Array | None, windows: Any,
         return NotImplemented
     plan = Plan(windows, groups, x.shape[1], len(weight))
     out = np.empty((len(x), len(weight), *windows.counts), x.dtype)
-    images, points = np.ascontiguousarray(x).reshape(plan.images), out.reshape(plan.points)
-    matrices, offsets = (
-        plan.as_matrices(weight),
-        None if bias is None else np.ascontiguousarray(bias).reshape(groups, -1),
-    )
+    images, points, matrices = whole(x, plan.images), out.reshape(plan.points), plan.as_matrices(weight)
+    offsets = None if bias is None else whole(bias, (groups, -1))
 
     def task(start: int, stop: int) -> None:
-        some, where = slice(start, stop), (plan.axes, plan.starts, plan.taps, plan.sizes)
-        from_windows(images[some], matrices, offsets, points[some], *where)
+        plan.maps[0](images[start:stop], matrices, offsets, points[start:stop], *plan.where)
 
-    share(task, len(x), plan.grain, products=True)
+    share(task, len(x), plan.grain, products=not plan.depthwise)
     return out
 
 
@@ -301,14 +324,12 @@ def convolve_transposed(xp: Any, x: Array, weight: Array, windows: Any, groups: 
         return NotImplemented
     plan = Plan(windows, groups, weight.shape[1] * groups, len(weight))
     out = np.empty((len(x), weight.shape[1] * groups, *windows.lengths), x.dtype)
-    images, points = out.reshape(plan.images), np.ascontiguousarray(x).reshape(plan.points)
-    matrices = plan.as_matrices(weight)
+    images, points, matrices = out.reshape(plan.images), whole(x, plan.points), plan.as_matrices(weight)
 
     def task(start: int, stop: int) -> None:
-        some, where = slice(start, stop), (plan.axes, plan.starts, plan.taps, plan.sizes)
-        to_windows(points[some], matrices, images[some], *where)
+        plan.maps[1](points[start:stop], matrices, images[start:stop], *plan.where)
 
-    share(task, len(x), plan.grain, products=True)
+    share(task, len(x), plan.grain, products=not plan.depthwise)
     return out
 
 
@@ -316,14 +337,16 @@ def convolve_weight(xp: Any, x: Array, y: Array, windows: Any, groups: int) -> A
     if not suit(windows, x, y):
         return NotImplemented
     plan = Plan(windows, groups, x.shape[1], y.shape[1])
-    images, points = np.ascontiguousarray(x).reshape(plan.images), np.ascontiguousarray(y).reshape(plan.points)
+    images, points = whole(x, plan.images), whole(y, plan.points)
     totals: dict[int, Array] = {}
 
     def task(start: int, stop: int) -> None:
-        some, where = slice(start, stop), (plan.axes, plan.starts, plan.taps, plan.sizes)
-        totals[start] = np.zeros((groups, len(plan.taps), plan.sizes[1], plan.outputs), x.dtype)
-        pair_windows(images[some], points[some], totals[start], *where)
+        totals[start] = plan.new_total(x.dtype)
+        plan.maps[2](images[start:stop], points[start:stop], totals[start], *plan.where)
 
-    share(task, len(x), plan.grain, products=True)
-    total = sum(totals[start] for start in sorted(totals))
-    return plan.as_kernels(total, (y.shape[1], x.shape[1] // groups, *windows.size))
+    share(task, len(x), plan.grain, products=not plan.depthwise)
+    return plan.as_kernels(sum(totals[start] for start in sorted(totals)))
+
+
+def whole(x: Array, shape: tuple[int, ...]) -> Array:
+    return np.ascontiguousarray(x).reshape(shape)
