@@ -67,7 +67,8 @@ def of(
         x = most if x > most else x
         n, value = reduced(x)
         first = n >> half  # two factors: 2ⁿ itself may be beyond the dtype's range
-        return (value + one) * power(first) * power(n - first)
+        value = (value + one) * power(first) * power(n - first)
+        return zero if vanishes else value
 
     def tanh(x: Any) -> Any:
         x = -full if x < -full else x
