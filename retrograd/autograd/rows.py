@@ -82,9 +82,9 @@ class Rows:
         again = target != places
         if not again.any():
             return indices, values
-        values = values.copy()
-        np.add.at(values, target[again], values[again])
-        return indices[~again], values[~again]
+        once = ~again
+        sums = numpy.index_add(values, (target[again],), values[again])
+        return indices[once], sums[once]
 
 
 backend_of_array[Rows] = numpy

@@ -93,7 +93,7 @@ class ElementwiseOptimizer(Optimizer):
         rows = Waiting.rows(param._grad) if self.leaves_rows(group) else None
         if rows is not None:
             indices, gradients = rows.each_once()
-            changed = value[indices]
+            changed = value.take(indices, 0)
             self.update_all(group, xp, step, changed, gradients)
             value[indices] = changed
             return
