@@ -1,14 +1,8 @@
-"""Convolution, band by band: windows are laid out, multiplied and summed while they are in the cache
-(`ops/convolution.py`).
+"""Convolution, its transposed map and the gradient of its weights, compiled (`ops/convolution.py`).
 
-A band is some rows of a sample's output. Along the last axis the input is copied once for every place in a window; on
-these lines a window's rows begin some lines apart, so that the product for each of them reads the same copies from
-another point on. Rows are parted into phases where windows move by more than one. Where there are few channels, the
-rows of a window are copied too, since BLAS wants long columns. It multiplies within the compiled loop, matrices so
-small that it neither packs them nor waits for memory.
-
-Images have two axes here; those of one dimension get a first of length 1, and those of three are left to NumPy. The
-numbers of an axis are (length, count, size, stride, padding, dilation). Samples are shared out among threads.
+Windows are laid out and multiplied band by band (`bands.py`), or channel by channel where each stands by itself
+(`depthwise.py`); both have the same functions. Images have two axes here; those of one dimension get a first of length
+1, and those of three are left to NumPy. Samples are shared out among threads.
 """
 
 from __future__ import annotations
@@ -18,24 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from retrograd.backends.numba import depthwise
-from retrograd.backends.numba.blas import available, product
-from retrograd.backends.numba.jit import FLOATS, compiled
+from retrograd.backends.numba import bands, depthwise
+from retrograd.backends.numba.blas import available
+from retrograd.backends.numba.jit import FLOATS
 from retrograd.backends.threads import share
 
 __all__ = ["convolve", "convolve_transposed", "convolve_weight"]
 
 Array = Any
-SHORT = 16
-"""Lines below which the rows of a window are copied too."""
-MOST = 512
-"""Points of the output to a product."""
-SMALL = 10**6
-"""Multiplications of a product that BLAS takes without packing its matrices."""
-COPIED = 2**17
-"""Elements of a band's copies: half a megabyte of float32, which a core keeps to itself."""
-MANY = 128
-"""Elements of a window from which on it pays to transpose the outputs that they are multiplied with."""
 FEW = 24
 """Points of an output up to which NumPy, which takes many samples to a product, does better."""
 FEW_OUTPUTS = 4
@@ -46,255 +30,20 @@ DEARER = 4
 """How many of them one outside a product of matrices costs."""
 
 
-# ---- copies: of rows from `start` on, (starts, channels, places in a row, rows · width)
-
-
-@compiled
-def on_input(start: int, stride: int, length: int, count: int) -> Any:
-    """Of so many windows those, from the first to before the last, whose element is on an axis."""
-    first = min(count, max(0, -(start // stride)))
-    return first, max(first, min(count, (length - 1 - start) // stride + 1))
-
-
-@compiled
-def clear(line: Array, width: int, top: int, bottom: int, first: int, last: int) -> None:
-    """Zeros on a line where it has no input: in all rows but some, and in these beside some windows."""
-    for k in range(top * width):
-        line[k] = 0
-    for k in range(bottom * width, line.size):
-        line[np.uint64(k)] = 0
-    for c in range(first):
-        for r in range(top, bottom):
-            line[np.uint64(r * width + c)] = 0
-    for c in range(last, width):
-        for r in range(top, bottom):
-            line[np.uint64(r * width + c)] = 0
-
-
-@compiled
-def part(x: Array, length: int, parts: Array, most: int, y: int, down: int, top: int, bottom: int) -> None:
-    """Writes rows of a plane x, from y on every so many, to (phases of columns, rows · columns), with zeros behind."""
-    stride = len(parts)
-    for r in range(top, bottom):
-        of, to = (y + r * down) * length, r * most
-        if stride == 2:
-            even, odd, pairs = parts[0], parts[1], length // 2
-            for c in range(pairs):
-                even[np.uint64(to + c)] = x[np.uint64(of + 2 * c)]
-                odd[np.uint64(to + c)] = x[np.uint64(of + 2 * c + 1)]
-            if pairs < most:
-                even[to + pairs], odd[to + pairs] = x[of + 2 * pairs], 0
-        else:
-            for phase in range(stride):
-                for c in range(most):
-                    at = c * stride + phase
-                    parts[phase, to + c] = x[of + at] if at < length else 0
-
-
-@compiled
-def lay_out(x: Array, copies: Array, starts: Array, axes: Any, start: int) -> None:
-    (height, _, _, down, above, _), (length, width, size, stride, padding, dilation) = axes
-    rows, most = copies.shape[3] // width, (length + stride - 1) // stride
-    parts = np.empty((stride, rows * most if stride * down > 1 else 0), x.dtype)
-    for channel in range(len(x)):
-        for s in range(len(starts)):
-            y = start * down + starts[s] - above
-            top, bottom = on_input(y, down, height, rows)
-            begin = y
-            if stride * down > 1:
-                part(x[channel], length, parts, most, y, down, top, bottom)
-                begin = 0
-            for j in range(size):
-                line, place = copies[s, channel, j], j * dilation - padding
-                image = parts[place % stride] if stride * down > 1 else x[channel]
-                first, last = on_input(place // stride, 1, most, width)
-                behind = begin * most + place // stride
-                if most == width:  # all rows as one
-                    for k in range(max(top * width, -behind), min(bottom * width, height * length - behind)):
-                        line[np.uint64(k)] = image[np.uint64(k + behind)]
-                else:
-                    for r in range(top, bottom):
-                        for c in range(first, last):
-                            line[np.uint64(r * width + c)] = image[np.uint64(r * most + c + behind)]
-                clear(line, width, top, bottom, first, last)
-
-
-@compiled
-def collect(copies: Array, x: Array, starts: Array, axes: Any, start: int) -> None:
-    """Adds copies to what they are of: the adjoint of `lay_out`. Some are cleared."""
-    (height, _, _, down, above, _), (length, width, size, stride, padding, dilation) = axes
-    rows = copies.shape[3] // width
-    for channel in range(len(x)):
-        image = x[channel]
-        for s in range(len(starts)):
-            y = start * down + starts[s] - above
-            top, bottom = on_input(y, down, height, rows)
-            for j in range(size):
-                line, place = copies[s, channel, j], j * dilation - padding
-                first, last = on_input(place, stride, length, width)
-                behind = y * length + place
-                if down == stride == 1 and width == length:
-                    clear(line, width, top, bottom, first, last)
-                    for k in range(max(top * width, -behind), min(bottom * width, height * length - behind)):
-                        image[np.uint64(k + behind)] += line[np.uint64(k)]
-                    continue
-                for r in range(top, bottom):
-                    at = r * down * length + behind
-                    if stride == 1:
-                        for c in range(first, last):
-                            image[np.uint64(at + c)] += line[np.uint64(r * width + c)]
-                    else:
-                        for c in range(first, last):
-                            image[np.uint64(at + c * stride)] += line[np.uint64(r * width + c)]
-
-
-# ---- the three maps, of a range of samples: x (samples, groups, channels, positions), y (samples, groups, outputs,
-# ---- points), weight (groups, taps, outputs, lines); a tap is (block of copies, rows by which it begins later)
-
-
-@compiled
-def from_windows(
-    x: Array, weight: Array, bias: Array, y: Array, axes: Any, starts: Array, taps: Array, sizes: Any
-) -> None:
-    width, count = axes[1][1], axes[0][1]
-    blocks, lines, rows, beyond, step = sizes
-    copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
-    parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
-    for n in range(len(x)):
-        for group in range(x.shape[1]):
-            if bias is not None:
-                for o in range(y.shape[2]):
-                    y[n, group, o] = bias[group, o]
-            for start in range(0, count, rows):
-                lay_out(x[n, group], parted, starts, axes, start)
-                for r in range(start, min(start + rows, count), step):
-                    points = min(step, min(start + rows, count) - r) * width
-                    for i in range(len(taps)):
-                        at = (r - start + taps[i, 1]) * width
-                        out = y[n, group, :, r * width : r * width + points]
-                        window = copies[taps[i, 0], :, at : at + points]
-                        product(out, weight[group, i], window, i > 0 or bias is not None)
-
-
-@compiled
-def to_windows(y: Array, weight: Array, x: Array, axes: Any, starts: Array, taps: Array, sizes: Any) -> None:
-    width, count = axes[1][1], axes[0][1]
-    blocks, lines, rows, beyond, step = sizes
-    copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
-    parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
-    for n in range(len(x)):
-        for group in range(x.shape[1]):
-            x[n, group] = 0
-            for start in range(0, count, rows):
-                copies[:] = 0
-                for r in range(start, min(start + rows, count), step):
-                    points = min(step, min(start + rows, count) - r) * width
-                    for i in range(len(taps)):
-                        at = (r - start + taps[i, 1]) * width
-                        window = copies[taps[i, 0], :, at : at + points]
-                        product(window, weight[group, i].T, y[n, group, :, r * width : r * width + points], True)
-                collect(parted, x[n, group], starts, axes, start)
-
-
-@compiled
-def turn(x: Array, turned: Array) -> None:
-    """x transposed: products that sum over points then take a quarter less time."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            turned[j, i] = x[i, j]
-
-
-@compiled
-def pair_windows(x: Array, y: Array, total: Array, axes: Any, starts: Array, taps: Array, sizes: Any) -> None:
-    """To `total` (groups, taps, lines, outputs) what pairs windows with outputs."""
-    width, count = axes[1][1], axes[0][1]
-    blocks, lines, rows, beyond, step = sizes
-    turned, turns = np.empty((step * width, y.shape[2]), x.dtype), lines * len(taps) >= MANY
-    copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
-    parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
-    for n in range(len(x)):
-        for group in range(x.shape[1]):
-            for start in range(0, count, rows):
-                lay_out(x[n, group], parted, starts, axes, start)
-                for r in range(start, min(start + rows, count), step):
-                    points = min(step, min(start + rows, count) - r) * width
-                    of_points = y[n, group, :, r * width : r * width + points]
-                    if turns:
-                        turn(of_points, turned[:points])
-                    for i in range(len(taps)):
-                        at = (r - start + taps[i, 1]) * width
-                        window = copies[taps[i, 0], :, at : at + points]
-                        if turns:
-                            product(total[group, i], window, turned[:points], True)
-                        else:
-                            product(total[group, i], window, of_points.T, True)
-
-
-MAPS = from_windows, to_windows, pair_windows
-
-
-# ---- on arrays as the library has them
-
-
 class Plan:
-    """A convolution of groups over images of two axes: the shapes of its arrays, and what its loops are told."""
+    """A convolution of groups over images of two axes: the shapes of its arrays, the loops, and what they are told."""
 
     def __init__(self, windows: Any, groups: int, channels: int, outputs: int) -> None:
         rank = len(windows.size)
-        self.axes = ((1, 1, 1, 1, 0, 1),) * (2 - rank) + tuple(zip(*windows, strict=True))
-        (height, count, tall, *_), (length, width, size, *_) = self.axes
-        self.size = windows.size
-        self.groups, self.inputs, self.outputs = groups, channels // groups, outputs // groups
-        self.images = (-1, groups, self.inputs, height * length)
-        self.points = (-1, groups, self.outputs, count * width)
-        self.kernel = (groups, self.outputs, self.inputs, tall, size)
-        self.whole = self.inputs * size < SHORT
-        self.depthwise = groups > 1 and self.inputs == 1 and self.outputs <= FEW_OUTPUTS
-        self.maps, self.where = (depthwise.MAPS, depthwise.where(self.axes)) if self.depthwise else self.in_bands()
-        work = math.prod(self.kernel) * count * width * (DEARER if self.depthwise else 1)
-        self.grain = max(1, GRAIN // work)
-
-    def in_bands(self) -> tuple[Any, Any]:
-        (_, count, tall, down, _, apart), (_, width, size, *_) = self.axes
-        lines = self.inputs * size
-        if self.whole:
-            starts, taps = list(range(0, tall * apart, apart)), [(0, 0)]
-            beyond, blocks, lines = 0, 1, lines * tall
-        else:
-            starts = sorted({i * apart % down for i in range(tall)})
-            taps = [(starts.index(i * apart % down), i * apart // down) for i in range(tall)]
-            beyond, blocks = taps[-1][1], len(starts)
-        rows = max(1, min(count, COPIED // (blocks * lines * width) - beyond))
-        rows = -(-count // -(-count // rows))
-        points = min(MOST, max(64, SMALL // (lines * self.outputs)))
-        step = -(-rows // -(-rows * width // points))
-        return MAPS, (self.axes, np.array(starts), np.array(taps), (blocks, lines, rows, beyond, step))
-
-    def as_matrices(self, weight: Array) -> Array:
-        """(outputs, channels, *size) as (groups, taps, outputs, lines), or as (groups, outputs, taps)."""
-        parted = weight.reshape(self.kernel)
-        if self.depthwise:
-            return np.ascontiguousarray(parted).reshape(self.groups, self.outputs, -1)
-        ordered = np.ascontiguousarray(
-            parted.transpose(0, 1, 3, 2, 4) if self.whole else parted.transpose(0, 3, 1, 2, 4)
-        )
-        return ordered.reshape(self.groups, 1 if self.whole else self.kernel[3], self.outputs, -1)
-
-    def new_total(self, dtype: Any) -> Array:
-        """Zeros (groups, taps, lines, outputs), or (groups, outputs, taps)."""
-        groups, outputs, inputs, tall, size = self.kernel
-        if self.depthwise:
-            return np.zeros((groups, outputs, tall * size), dtype)
-        return np.zeros(
-            (groups, 1, tall * inputs * size, outputs) if self.whole else (groups, tall, inputs * size, outputs), dtype
-        )
-
-    def as_kernels(self, total: Array) -> Array:
-        """The same as (outputs, channels, *size)."""
-        groups, outputs, inputs, tall, size = self.kernel
-        if not self.depthwise:
-            total = np.ascontiguousarray(total.reshape(groups, tall, inputs, size, outputs).transpose(0, 4, 2, 1, 3))
-        return total.reshape(groups * outputs, inputs, *self.size)
+        axes = ((1, 1, 1, 1, 0, 1),) * (2 - rank) + tuple(zip(*windows, strict=True))
+        (height, count, tall, *_), (length, width, size, *_) = axes
+        self.images = (-1, groups, channels // groups, height * length)
+        self.points = (-1, groups, outputs // groups, count * width)
+        self.kernel = (groups, outputs // groups, channels // groups, tall, size)
+        self.products = groups == 1 or channels > groups or outputs > FEW_OUTPUTS * groups
+        self.loops = bands if self.products else depthwise
+        self.where: Any = self.loops.where(axes, self.kernel)
+        self.grain = max(1, GRAIN // (math.prod(self.kernel) * count * width * (1 if self.products else DEARER)))
 
 
 def suit(windows: Any, *arrays: Array) -> bool:
@@ -309,13 +58,17 @@ def convolve(xp: Any, x: Array, weight: Array, bias: Array | None, windows: Any,
         return NotImplemented
     plan = Plan(windows, groups, x.shape[1], len(weight))
     out = np.empty((len(x), len(weight), *windows.counts), x.dtype)
-    images, points, matrices = whole(x, plan.images), out.reshape(plan.points), plan.as_matrices(weight)
+    images, points, matrices = (
+        whole(x, plan.images),
+        out.reshape(plan.points),
+        plan.loops.as_matrices(weight.reshape(plan.kernel)),
+    )
     offsets = None if bias is None else whole(bias, (groups, -1))
 
     def task(start: int, stop: int) -> None:
-        plan.maps[0](images[start:stop], matrices, offsets, points[start:stop], *plan.where)
+        plan.loops.MAPS[0](images[start:stop], matrices, offsets, points[start:stop], *plan.where)
 
-    share(task, len(x), plan.grain, products=not plan.depthwise)
+    share(task, len(x), plan.grain, products=plan.products)
     return out
 
 
@@ -324,12 +77,16 @@ def convolve_transposed(xp: Any, x: Array, weight: Array, windows: Any, groups: 
         return NotImplemented
     plan = Plan(windows, groups, weight.shape[1] * groups, len(weight))
     out = np.empty((len(x), weight.shape[1] * groups, *windows.lengths), x.dtype)
-    images, points, matrices = out.reshape(plan.images), whole(x, plan.points), plan.as_matrices(weight)
+    images, points, matrices = (
+        out.reshape(plan.images),
+        whole(x, plan.points),
+        plan.loops.as_matrices(weight.reshape(plan.kernel)),
+    )
 
     def task(start: int, stop: int) -> None:
-        plan.maps[1](points[start:stop], matrices, images[start:stop], *plan.where)
+        plan.loops.MAPS[1](points[start:stop], matrices, images[start:stop], *plan.where)
 
-    share(task, len(x), plan.grain, products=not plan.depthwise)
+    share(task, len(x), plan.grain, products=plan.products)
     return out
 
 
@@ -341,11 +98,12 @@ def convolve_weight(xp: Any, x: Array, y: Array, windows: Any, groups: int) -> A
     totals: dict[int, Array] = {}
 
     def task(start: int, stop: int) -> None:
-        totals[start] = plan.new_total(x.dtype)
-        plan.maps[2](images[start:stop], points[start:stop], totals[start], *plan.where)
+        totals[start] = plan.loops.new_total(plan.kernel, x.dtype)
+        plan.loops.MAPS[2](images[start:stop], points[start:stop], totals[start], *plan.where)
 
-    share(task, len(x), plan.grain, products=not plan.depthwise)
-    return plan.as_kernels(sum(totals[start] for start in sorted(totals)))
+    share(task, len(x), plan.grain, products=plan.products)
+    total = sum(totals[start] for start in sorted(totals))
+    return plan.loops.as_kernels(total, plan.kernel).reshape(y.shape[1], -1, *windows.size)
 
 
 def whole(x: Array, shape: tuple[int, ...]) -> Array:

@@ -14,23 +14,12 @@ import numpy as np
 
 from retrograd.backends.numba.jit import compiled
 
-__all__ = ["MAPS", "where"]
+__all__ = ["MAPS", "as_kernels", "as_matrices", "new_total", "where"]
 
 Array = Any
+Shape = tuple[int, ...]
 BLOCK = 2048
 """Products that are added up before they are added to the rest."""
-
-
-def where(axes: Any) -> tuple[Any, Array, tuple[int, int, int]]:
-    """The axes, the taps, and the shape of a plane laid out: (phases, rows, wide)."""
-    (_, count, tall, down, _, apart), (_, width, size, stride, _, dilation) = axes
-    wide, rows = width + (size - 1) * dilation // stride, count + (tall - 1) * apart // down
-    taps = [
-        (i * apart % down * stride + j * dilation % stride, i * apart // down * wide + j * dilation // stride)
-        for i in range(tall)
-        for j in range(size)
-    ]
-    return axes, np.array(taps), (down * stride, rows, wide)
 
 
 @compiled
@@ -130,3 +119,33 @@ def pair_windows(x: Array, y: Array, total: Array, axes: Any, taps: Array, shape
 
 
 MAPS = from_windows, to_windows, pair_windows
+
+
+# ---- what they are told: a kernel is (groups, outputs, 1, tall, size)
+
+
+def where(axes: Any, kernel: Shape) -> tuple[Any, Array, tuple[int, int, int]]:
+    """The axes, the taps, and the shape of a plane laid out: (phases, rows, wide)."""
+    (_, count, tall, down, _, apart), (_, width, size, stride, _, dilation) = axes
+    wide, rows = width + (size - 1) * dilation // stride, count + (tall - 1) * apart // down
+    taps = [
+        (i * apart % down * stride + j * dilation % stride, i * apart // down * wide + j * dilation // stride)
+        for i in range(tall)
+        for j in range(size)
+    ]
+    return axes, np.array(taps), (down * stride, rows, wide)
+
+
+def as_matrices(weight: Array) -> Array:
+    """A kernel as (groups, outputs, taps)."""
+    return np.ascontiguousarray(weight).reshape(*weight.shape[:2], -1)
+
+
+def new_total(kernel: Shape, dtype: Any) -> Array:
+    """Zeros (groups, outputs, taps)."""
+    return np.zeros((*kernel[:2], kernel[3] * kernel[4]), dtype)
+
+
+def as_kernels(total: Array, kernel: Shape) -> Array:
+    """The same as a kernel."""
+    return total.reshape(kernel)

@@ -9,6 +9,7 @@ import pytest
 import retrograd as rg
 from retrograd.autograd.windows import Windows, output_length
 from retrograd.backends import numpy as xp
+from retrograd.backends.numba import bands
 from retrograd.backends.numba import convolution as room
 from tests.backends.compiled.same import FLOATS, KERNELS, draws, same
 
@@ -72,14 +73,14 @@ def test_a_convolution_and_its_gradients(dtype: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_images_in_bands_of_a_row_are_whole_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "COPIED", 1)
+    monkeypatch.setattr(bands, "COPIED", 1)
     compare("float64", name)
 
 
 @pytest.mark.parametrize("name", ["same length", "moved by two", "few channels"])
 def test_bands_of_some_rows_are_whole_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "COPIED", 700)
-    monkeypatch.setattr(room, "MOST", 16)
+    monkeypatch.setattr(bands, "COPIED", 700)
+    monkeypatch.setattr(bands, "MOST", 16)
     compare("float64", name, samples=1)
 
 
