@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from retrograd.backends.contract import Array
+from retrograd.backends.kernels import fusable
 
 __all__ = ["relu", "sigmoid"]
 
@@ -19,6 +20,7 @@ _EXP_LIMIT = {"f": np.array(88.72, np.float32), "d": np.array(709.78)}
 _ONE = {"f": np.array(1, np.float32), "d": np.array(1.0)}
 
 
+@fusable
 def sigmoid(x: Array) -> Array:
     """1/(1 + exp(-x)), the exponent bounded so that nothing overflows: results that are normal numbers are exact to two
     units in the last place, the others come out below the smallest normal number."""
@@ -43,6 +45,7 @@ def _zeros(dtype: Any) -> Array:
     return np.zeros(ROW, dtype)
 
 
+@fusable
 def relu(x: Array) -> Array:
     """The maximum with a row of zeros: with the number 0 NumPy's loop takes twice as long."""
     if x.size < 16 * ROW or not x.flags.c_contiguous:

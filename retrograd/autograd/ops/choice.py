@@ -6,6 +6,7 @@ from typing import Any
 
 from retrograd.autograd.ops.elementwise import indicator
 from retrograd.autograd.primitive import elementwise, primitive
+from retrograd.backends.kernels import fusable
 
 
 # ---- the greater, the smaller: where both are equal each gets half, as in PyTorch
@@ -102,7 +103,12 @@ clamp_between.vjps(
 )
 
 
-relu = elementwise("relu", lambda xp, g, out: xp.keep(g, xp.logical_not(out <= 0)))
+@fusable
+def relu_gradient(xp: Any, g: Any, out: Any) -> Any:
+    return xp.keep(g, xp.logical_not(out <= 0))
+
+
+relu = elementwise("relu", lambda xp, g, out: relu_gradient(xp, g, out))
 
 
 # ---- without gradient: truth values, integers

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from retrograd.autograd.ops.choice import relu_gradient
 from retrograd.backends import numpy as xp
 from retrograd.backends.numba import KERNELS
 from retrograd.backends.numba.exponential import exp
@@ -59,7 +60,27 @@ def test_gelu_is_as_accurate_as_the_plain_function() -> None:
         assert np.max(np.abs(one - truth)) <= 1.2 * np.max(np.abs(other - truth))
 
 
-def test_gelu_is_left_to_numpy_in_other_dtypes_and_layouts() -> None:
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(0,), (1,), (7, 13), (3, 2**17)])
+def test_relu_with_its_gradient_and_sigmoid(dtype: str, shape: tuple[int, ...], threads: int) -> None:
+    x, g = draws(dtype, shape, shape)
+    same(relu_gradient, xp, g, same(xp.relu, x))
+    same(xp.sigmoid, 5 * x, ulps=2)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_relu_and_sigmoid_keep_nan_and_go_to_their_limits(dtype: str) -> None:
+    x = np.array([np.nan, np.inf, -np.inf, 800, -800, 0.0, -0.0, 1e-40], dtype)
+    g = np.array([1, 2, np.nan, 4, np.inf, 6, 7, 8], dtype)
+    same(relu_gradient, xp, g, same(xp.relu, x))
+    same(xp.sigmoid, x, ulps=2)
+
+
+def test_activations_are_left_to_numpy_in_other_dtypes_and_layouts() -> None:
     for dtype in ("float16", "float64", "int64"):
         assert KERNELS["gelu"](np.ones(3, dtype)) is NotImplemented
-    assert KERNELS["gelu"](np.ones((4, 4), "float32").T[::2]) is NotImplemented
+    for name in ("gelu", "relu", "sigmoid"):
+        assert KERNELS[name](np.ones((4, 4), "float32").T[::2]) is NotImplemented
+    for name in ("relu", "sigmoid"):
+        assert KERNELS[name](np.ones(3, "float16")) is NotImplemented
+    assert KERNELS["relu_gradient"](xp, np.ones(3, "float32"), np.ones(3)) is NotImplemented
