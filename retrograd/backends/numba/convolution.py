@@ -2,7 +2,8 @@
 
 Windows are laid out and multiplied band by band (`bands.py`), or channel by channel where each stands by itself
 (`depthwise.py`); both have the same functions. Images have two axes here; those of one dimension get a first of length
-1, and those of three are left to NumPy. Samples are shared out among threads.
+1, and those of three are left to NumPy. The transposed map is a convolution itself where windows move by one and the
+input is no larger than the output. Samples are shared out among threads.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def convolve(xp: Any, x: Array, weight: Array, bias: Array | None, windows: Any,
 def convolve_transposed(xp: Any, x: Array, weight: Array, windows: Any, groups: int) -> Any:
     if not suit(windows, x, weight):
         return NotImplemented
+    back = mirrored(windows)
+    if back is not None and suit(back, x):
+        return convolve(xp, x, turned(weight, groups), None, back, groups)
     plan = Plan(windows, groups, weight.shape[1] * groups, len(weight))
     out = np.empty((len(x), weight.shape[1] * groups, *windows.lengths), x.dtype)
     images, points, matrices = (
@@ -88,6 +92,24 @@ def convolve_transposed(xp: Any, x: Array, weight: Array, windows: Any, groups: 
 
     share(task, len(x), plan.grain, products=plan.products)
     return out
+
+
+def turned(weight: Array, groups: int) -> Array:
+    """The kernel of the transposed map as a convolution: its outputs for inputs, and every axis from its end."""
+    outputs, inputs, *size = weight.shape
+    exchanged = weight.reshape(groups, outputs // groups, inputs, *size).swapaxes(1, 2)
+    from_end = np.flip(exchanged, axis=tuple(range(3, exchanged.ndim)))
+    return from_end.reshape(groups * inputs, outputs // groups, *size)
+
+
+def mirrored(windows: Any) -> Any:
+    """The windows over outputs that see an element of the input; None where there are more of these, or windows move by
+    more than one, or padding is seen by some windows alone."""
+    numbers = zip(windows.size, windows.padding, windows.dilation, strict=True)
+    padding = tuple((size - 1) * dilation - before for size, before, dilation in numbers)
+    if max(windows.stride) > 1 or min(padding) < 0 or math.prod(windows.lengths) > math.prod(windows.counts):
+        return None
+    return windows._replace(lengths=windows.counts, counts=windows.lengths, padding=padding)
 
 
 def convolve_weight(xp: Any, x: Array, y: Array, windows: Any, groups: int) -> Any:
