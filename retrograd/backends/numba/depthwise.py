@@ -58,7 +58,7 @@ def widen(y: Array, run: Array, width: int, wide: int) -> None:
             run[np.uint64(r * wide + c)] = y[np.uint64(r * width + c)]
 
 
-@compiled
+@compiled(reassociate=True)
 def from_windows(
     x: Array, weight: Array, bias: Array, y: Array, axes: Any, taps: Array, shape: tuple[int, int, int]
 ) -> None:
@@ -80,7 +80,7 @@ def from_windows(
                         out[np.uint64(r * width + c)] = run[np.uint64(r * wide + c)]
 
 
-@compiled
+@compiled(reassociate=True)
 def to_windows(y: Array, weight: Array, x: Array, axes: Any, taps: Array, shape: tuple[int, int, int]) -> None:
     width, (phases, rows, wide) = axes[1][1], shape
     planes, run = np.empty((phases, rows * wide), x.dtype), np.empty(axes[0][1] * wide, x.dtype)
