@@ -232,7 +232,7 @@ def _(
 
 def lstm_backward(xp: Any, g: Any, x: Any, w_ih: Any, w_hh: Any, w_hr: Any, kept: Any, needed: bool) -> Any:
     """Cotangents of x (if needed), h, c, w_ih, w_hh, b and w_hr."""
-    g_out, g_h, g_c = g[0], xp.copy(g[1]), xp.copy(g[2])
+    g_out, g_h, g_c = xp.ascontiguousarray(g[0]), xp.copy(g[1]), xp.copy(g[2])
     w = gate_by_gate(xp, w_hh, 4)
     sums = InputGradients(xp, 4, x, w_ih, w_hh, needed)
     g_w_hr = None if w_hr is None else xp.new_zeros(w_hr, shape=w_hr.shape)
@@ -275,7 +275,7 @@ def _(
 ) -> Any:  # fmt: skip
     if isinstance(g[0], Tensor):
         return differentiated(xp, gru_step, g, x, (h,), (w_ih, w_hh, b, b_n), sizes, reverse, needs)
-    g_out, g_h = g[0], xp.copy(g[1])
+    g_out, g_h = xp.ascontiguousarray(g[0]), xp.copy(g[1])
     w = gate_by_gate(xp, w_hh, 3)
     sums, g_b_n = InputGradients(xp, 3, x, w_ih, w_hh, needs[0]), xp.new_zeros(x, shape=(len(b_n),))
     for (rows, steps), memory in reversed(kept):
