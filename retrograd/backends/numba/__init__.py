@@ -2,7 +2,8 @@
 
 A kernel has two parts: `@compiled` loops over elements, one pass over memory; and a function with the plain one's name
 and arguments, which checks that they are NumPy's arrays as the loops want them, and calls these, in ranges shared out
-among threads where that pays. Every loop computes in the order and the dtype of the plain function.
+among threads where that pays. Every loop computes in the dtype of the plain function, and in its order but for sums
+and exponentials (`jit.py`, `exponential.py`), which are as accurate.
 """
 
 from __future__ import annotations
