@@ -193,35 +193,48 @@ def row_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any) ->
 @fusable
 def normalized_by_groups(xp: Any, x: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
     """γ·(x − μ)/√(σ² + eps) + β, γ and β of every channel, with μ and σ², both (batch, groups, 1, 1): Wu & He 2018."""
-    statistics = (*x.shape[:2], 1, 1)
-    out, mean, variance = normalized_by_rows(xp, in_rows(xp, x), None, None, eps, True)
-    out = xp.reshape(out, shape=x.shape)
+    count = x.shape[2] * x.shape[3]
+    near = group_sums(xp, x) / count
+    out = x - near
+    rest = group_sums(xp, out) / count
+    variance = xp.clip(xp.sum(place_products(xp, out, out), axis=2, keepdims=True) / count - rest * rest, 0, None)
+    scale = 1 / xp.sqrt(variance + eps)
     if weight is not None:
-        out *= per_channel(xp, weight, x)
+        scale = scale * per_channel(xp, weight, x)
+    shift = -rest * scale
     if bias is not None:
-        out += per_channel(xp, bias, x)
-    return out, xp.reshape(mean, shape=statistics), xp.reshape(variance, shape=statistics)
+        shift = shift + per_channel(xp, bias, x)
+    out *= scale
+    out += shift
+    return out, near + rest, variance
 
 
 @fusable
 def group_gradients(xp: Any, g: Any, x: Any, weight: Any, mean: Any, rstd: Any) -> tuple[Any, Any, Any]:
-    """Gradients of x, γ and β from that of the result."""
-    slope = g if weight is None else g * per_channel(xp, weight, x)
-    statistics = (xp.reshape(s, shape=(-1, 1)) for s in (mean, rstd))
-    dx, _, _ = row_gradients(xp, in_rows(xp, slope), in_rows(xp, x), None, *statistics)
-    product = xp.subtract(x, mean)
-    product *= g
-    dweight = xp.sum(xp.sum(product, axis=3, keepdims=True) * rstd, axis=0)
-    return (
-        xp.reshape(dx, shape=x.shape),
-        xp.reshape(dweight, shape=(-1,)),
-        xp.reshape(xp.sum(g, axis=(0, 3)), shape=(-1,)),
-    )
+    """Gradients of x, γ and β from that of the result. What is summed over places waits for γ until then."""
+    count = x.shape[2] * x.shape[3]
+    dx = x - mean
+    shifts, slopes = xp.sum(g, axis=3, keepdims=True), place_products(xp, g, dx)
+    dweight, dbias = (xp.reshape(xp.sum(part, axis=0), shape=(-1,)) for part in (slopes * rstd, shifts))
+    scale = rstd
+    if weight is not None:
+        gamma = per_channel(xp, weight, x)
+        shifts, slopes, scale = shifts * gamma, slopes * gamma, rstd * gamma
+    shift, slope = (xp.sum(part, axis=2, keepdims=True) * rstd / count for part in (shifts, slopes))
+    dx *= -slope * rstd * rstd
+    dx += g * scale
+    dx -= shift
+    return dx, dweight, dbias
 
 
-def in_rows(xp: Any, x: Any) -> Any:
-    """(batch, groups, channels, places) as a row for each group."""
-    return xp.reshape(x, shape=(x.shape[0] * x.shape[1], -1))
+def group_sums(xp: Any, x: Any) -> Any:
+    rows = xp.reshape(x, shape=(x.shape[0] * x.shape[1], -1))
+    return xp.reshape(row_sums(xp, rows), shape=(*x.shape[:2], 1, 1))
+
+
+def place_products(xp: Any, x: Any, y: Any) -> Any:
+    """Σ x·y over the places, which stay as an axis of length 1."""
+    return xp.matmul(x[:, :, :, None, :], y[..., None])[..., 0]
 
 
 def per_channel(xp: Any, values: Any, x: Any) -> Any:
