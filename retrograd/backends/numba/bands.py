@@ -30,6 +30,8 @@ MOST = 512
 """Points of the output to a product."""
 SMALL = 10**6
 """Multiplications of a product that BLAS takes without packing its matrices."""
+FEWEST = 40
+"""Points below which that does not pay."""
 COPIED = 2**17
 """Elements of a band's copies: half a megabyte of float32, which a core keeps to itself."""
 MANY = 128
@@ -138,32 +140,44 @@ def collect(copies: Array, x: Array, starts: Array, axes: Any, start: int) -> No
                             image[np.uint64(at + c * stride)] += line[np.uint64(r * width + c)]
 
 
-# ---- the three maps, of a range of samples: x (samples, groups, channels, positions), y (samples, groups, outputs,
-# ---- points), weight (groups, taps, outputs, lines); a tap is (block of copies, rows by which it begins later)
+# ---- the three maps, the second of all samples, the others of some bands, counted over the samples: x (samples,
+# ---- groups, channels, positions), y (samples, groups, outputs, points), weight (groups, taps, outputs, lines); a tap
+# ---- is (block of copies, rows by which it begins later)
 
 
 @compiled
 def from_windows(
-    x: Array, weight: Array, bias: Array, y: Array, axes: Any, starts: Array, taps: Array, sizes: Any
+    x: Array,
+    weight: Array,
+    bias: Array,
+    y: Array,
+    axes: Any,
+    starts: Array,
+    taps: Array,
+    sizes: Any,
+    first: int,
+    last: int,
 ) -> None:
     width, count = axes[1][1], axes[0][1]
     blocks, lines, rows, beyond, step = sizes
     copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
     parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
-    for n in range(len(x)):
+    bands = -(-count // rows)
+    for item in range(first, last):
+        n, start = item // bands, item % bands * rows
+        stop = min(start + rows, count)
         for group in range(x.shape[1]):
             if bias is not None:
                 for o in range(y.shape[2]):
-                    y[n, group, o] = bias[group, o]
-            for start in range(0, count, rows):
-                lay_out(x[n, group], parted, starts, axes, start)
-                for r in range(start, min(start + rows, count), step):
-                    points = min(step, min(start + rows, count) - r) * width
-                    for i in range(len(taps)):
-                        at = (r - start + taps[i, 1]) * width
-                        out = y[n, group, :, r * width : r * width + points]
-                        window = copies[taps[i, 0], :, at : at + points]
-                        product(out, weight[group, i], window, i > 0 or bias is not None)
+                    y[n, group, o, start * width : stop * width] = bias[group, o]
+            lay_out(x[n, group], parted, starts, axes, start)
+            for r in range(start, stop, step):
+                points = min(step, stop - r) * width
+                for i in range(len(taps)):
+                    at = (r - start + taps[i, 1]) * width
+                    out = y[n, group, :, r * width : r * width + points]
+                    window = copies[taps[i, 0], :, at : at + points]
+                    product(out, weight[group, i], window, i > 0 or bias is not None)
 
 
 @compiled
@@ -195,29 +209,41 @@ def turn(x: Array, turned: Array) -> None:
 
 
 @compiled
-def pair_windows(x: Array, y: Array, total: Array, axes: Any, starts: Array, taps: Array, sizes: Any) -> None:
+def pair_windows(
+    x: Array,
+    y: Array,
+    total: Array,
+    axes: Any,
+    starts: Array,
+    taps: Array,
+    sizes: Any,
+    first: int,
+    last: int,
+) -> None:
     """To `total` (groups, taps, lines, outputs) what pairs windows with outputs."""
     width, count = axes[1][1], axes[0][1]
     blocks, lines, rows, beyond, step = sizes
     turned, turns = np.empty((step * width, y.shape[2]), x.dtype), lines * len(taps) >= MANY
     copies = np.empty((blocks, lines, (rows + beyond) * width), x.dtype)
     parted = copies.reshape(len(starts), x.shape[2], axes[1][2], -1)
-    for n in range(len(x)):
+    bands = -(-count // rows)
+    for item in range(first, last):
+        n, start = item // bands, item % bands * rows
+        stop = min(start + rows, count)
         for group in range(x.shape[1]):
-            for start in range(0, count, rows):
-                lay_out(x[n, group], parted, starts, axes, start)
-                for r in range(start, min(start + rows, count), step):
-                    points = min(step, min(start + rows, count) - r) * width
-                    of_points = y[n, group, :, r * width : r * width + points]
+            lay_out(x[n, group], parted, starts, axes, start)
+            for r in range(start, stop, step):
+                points = min(step, stop - r) * width
+                of_points = y[n, group, :, r * width : r * width + points]
+                if turns:
+                    turn(of_points, turned[:points])
+                for i in range(len(taps)):
+                    at = (r - start + taps[i, 1]) * width
+                    window = copies[taps[i, 0], :, at : at + points]
                     if turns:
-                        turn(of_points, turned[:points])
-                    for i in range(len(taps)):
-                        at = (r - start + taps[i, 1]) * width
-                        window = copies[taps[i, 0], :, at : at + points]
-                        if turns:
-                            product(total[group, i], window, turned[:points], True)
-                        else:
-                            product(total[group, i], window, of_points.T, True)
+                        product(total[group, i], window, turned[:points], True)
+                    else:
+                        product(total[group, i], window, of_points.T, True)
 
 
 MAPS = from_windows, to_windows, pair_windows
@@ -231,9 +257,9 @@ def together(kernel: Shape) -> bool:
     return kernel[2] * kernel[4] < SHORT
 
 
-def where(axes: Any, kernel: Shape) -> tuple[Any, ...]:
-    """The axes, starts, taps, and sizes: blocks of copies, lines of each, rows of a band, those beyond, and rows to a
-    product."""
+def where(axes: Any, kernel: Shape) -> tuple[int, tuple[Any, ...]]:
+    """How many bands a sample has, and the axes, starts, taps, and sizes: blocks of copies, lines of each, rows of a
+    band, those beyond, and rows to a product."""
     (_, count, tall, down, _, apart), width = axes[0], axes[1][1]
     if together(kernel):
         starts, taps = list(range(0, tall * apart, apart)), [(0, 0)]
@@ -245,9 +271,10 @@ def where(axes: Any, kernel: Shape) -> tuple[Any, ...]:
     beyond = taps[-1][1]
     rows = max(1, min(count, COPIED // (blocks * lines * width) - beyond))
     rows = -(-count // -(-count // rows))
-    points = min(MOST, max(64, SMALL // (lines * kernel[1])))
+    points = SMALL // (lines * kernel[1])
+    points = min(MOST, points if points >= FEWEST else MOST)
     step = -(-rows // -(-rows * width // points))
-    return axes, np.array(starts), np.array(taps), (blocks, lines, rows, beyond, step)
+    return -(-count // rows), (axes, np.array(starts), np.array(taps), (blocks, lines, rows, beyond, step))
 
 
 def as_matrices(weight: Array) -> Array:

@@ -3,7 +3,7 @@
 Windows are laid out and multiplied band by band (`bands.py`), or channel by channel where each stands by itself
 (`depthwise.py`); both have the same functions. Images have two axes here; those of one dimension get a first of length
 1, and those of three are left to NumPy. The transposed map is a convolution itself where windows move by one and the
-input is no larger than the output. Samples are shared out among threads.
+input is no larger than the output. Bands and samples are shared out among threads.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Plan:
         self.kernel = (groups, outputs // groups, channels // groups, tall, size)
         self.products = groups == 1 or channels > groups or outputs > FEW_OUTPUTS * groups
         self.loops = bands if self.products else depthwise
-        self.where: Any = self.loops.where(axes, self.kernel)
-        self.grain = max(1, GRAIN // (math.prod(self.kernel) * count * width * (1 if self.products else DEARER)))
+        self.bands, self.where = self.loops.where(axes, self.kernel)
+        work = math.prod(self.kernel) * count * width * (1 if self.products else DEARER)
+        self.grain, self.samples = max(1, GRAIN * self.bands // work), max(1, GRAIN // work)
 
 
 def suit(windows: Any, *arrays: Array) -> bool:
@@ -67,9 +68,9 @@ def convolve(xp: Any, x: Array, weight: Array, bias: Array | None, windows: Any,
     offsets = None if bias is None else whole(bias, (groups, -1))
 
     def task(start: int, stop: int) -> None:
-        plan.loops.MAPS[0](images[start:stop], matrices, offsets, points[start:stop], *plan.where)
+        plan.loops.MAPS[0](images, matrices, offsets, points, *plan.where, start, stop)
 
-    share(task, len(x), plan.grain, products=plan.products)
+    share(task, len(x) * plan.bands, plan.grain, products=plan.products)
     return out
 
 
@@ -90,7 +91,7 @@ def convolve_transposed(xp: Any, x: Array, weight: Array, windows: Any, groups: 
     def task(start: int, stop: int) -> None:
         plan.loops.MAPS[1](points[start:stop], matrices, images[start:stop], *plan.where)
 
-    share(task, len(x), plan.grain, products=plan.products)
+    share(task, len(x), plan.samples, products=plan.products)
     return out
 
 
@@ -121,9 +122,9 @@ def convolve_weight(xp: Any, x: Array, y: Array, windows: Any, groups: int) -> A
 
     def task(start: int, stop: int) -> None:
         totals[start] = plan.loops.new_total(plan.kernel, x.dtype)
-        plan.loops.MAPS[2](images[start:stop], points[start:stop], totals[start], *plan.where)
+        plan.loops.MAPS[2](images, points, totals[start], *plan.where, start, stop)
 
-    share(task, len(x), plan.grain, products=plan.products)
+    share(task, len(x) * plan.bands, plan.grain, products=plan.products)
     total = sum(totals[start] for start in sorted(totals))
     return plan.loops.as_kernels(total, plan.kernel).reshape(y.shape[1], -1, *windows.size)
 

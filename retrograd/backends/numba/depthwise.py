@@ -60,12 +60,20 @@ def widen(y: Array, run: Array, width: int, wide: int) -> None:
 
 @compiled(reassociate=True)
 def from_windows(
-    x: Array, weight: Array, bias: Array, y: Array, axes: Any, taps: Array, shape: tuple[int, int, int]
+    x: Array,
+    weight: Array,
+    bias: Array,
+    y: Array,
+    axes: Any,
+    taps: Array,
+    shape: tuple[int, int, int],
+    first: int,
+    last: int,
 ) -> None:
     width, (phases, rows, wide) = axes[1][1], shape
     planes, run = np.empty((phases, rows * wide), x.dtype), np.empty(axes[0][1] * wide, x.dtype)
     reach = run.size - wide + width
-    for n in range(len(x)):
+    for n in range(first, last):
         for group in range(x.shape[1]):
             exchange(x[n, group, 0], planes, axes, wide, False)
             for o in range(y.shape[2]):
@@ -99,21 +107,23 @@ def to_windows(y: Array, weight: Array, x: Array, axes: Any, taps: Array, shape:
 
 
 @compiled(reassociate=True)
-def pair_windows(x: Array, y: Array, total: Array, axes: Any, taps: Array, shape: tuple[int, int, int]) -> None:
+def pair_windows(
+    x: Array, y: Array, total: Array, axes: Any, taps: Array, shape: tuple[int, int, int], first: int, last: int
+) -> None:
     """To `total` (groups, outputs, taps) what pairs windows with outputs; a row of sums at a time."""
     width, (phases, rows, wide) = axes[1][1], shape
     planes, run = np.empty((phases, rows * wide), x.dtype), np.empty(axes[0][1] * wide, x.dtype)
     reach = run.size - wide + width
-    for n in range(len(x)):
+    for n in range(first, last):
         for group in range(x.shape[1]):
             exchange(x[n, group, 0], planes, axes, wide, False)
             for o in range(y.shape[2]):
                 widen(y[n, group, o], run, width, wide)
                 for tap in range(len(taps)):
                     plane, at = planes[taps[tap, 0]], taps[tap, 1]
-                    for first in range(0, reach, BLOCK):
+                    for begin in range(0, reach, BLOCK):
                         part = x.dtype.type(0)
-                        for k in range(first, min(first + BLOCK, reach)):
+                        for k in range(begin, min(begin + BLOCK, reach)):
                             part += run[np.uint64(k)] * plane[np.uint64(k + at)]
                         total[group, o, tap] += part
 
@@ -124,8 +134,8 @@ MAPS = from_windows, to_windows, pair_windows
 # ---- what they are told: a kernel is (groups, outputs, 1, tall, size)
 
 
-def where(axes: Any, kernel: Shape) -> tuple[Any, Array, tuple[int, int, int]]:
-    """The axes, the taps, and the shape of a plane laid out: (phases, rows, wide)."""
+def where(axes: Any, kernel: Shape) -> tuple[int, tuple[Any, ...]]:
+    """One band to a sample, and the axes, the taps, and the shape of a plane laid out: (phases, rows, wide)."""
     (_, count, tall, down, _, apart), (_, width, size, stride, _, dilation) = axes
     wide, rows = width + (size - 1) * dilation // stride, count + (tall - 1) * apart // down
     taps = [
@@ -133,7 +143,7 @@ def where(axes: Any, kernel: Shape) -> tuple[Any, Array, tuple[int, int, int]]:
         for i in range(tall)
         for j in range(size)
     ]
-    return axes, np.array(taps), (down * stride, rows, wide)
+    return 1, (axes, np.array(taps), (down * stride, rows, wide))
 
 
 def as_matrices(weight: Array) -> Array:
