@@ -20,6 +20,8 @@ GRAIN = 2**17
 """Elements that are worth a thread."""
 LIGHT = 2**20
 """The same where almost nothing is computed."""
+FEW = 2**11
+"""Elements up to which NumPy's calls are over sooner."""
 
 P0, P1, P2 = map(np.float32, GELU_P)
 Q0, Q1, Q2 = map(np.float32, GELU_Q)
@@ -63,15 +65,15 @@ def gelu(x: Array) -> Any:
 
 
 def relu(x: Array) -> Any:
-    return by_elements(relu_of_range, 1, x, grain=LIGHT)[0] if suited(x) else NotImplemented
+    return by_elements(relu_of_range, 1, x, grain=LIGHT)[0] if x.size > FEW and suited(x) else NotImplemented
 
 
 def relu_gradient(xp: Any, g: Array, out: Array) -> Any:
-    return by_elements(relu_slopes, 1, g, out, grain=LIGHT)[0] if suited(g, out) else NotImplemented
+    return by_elements(relu_slopes, 1, g, out, grain=LIGHT)[0] if g.size > FEW and suited(g, out) else NotImplemented
 
 
 def sigmoid(x: Array) -> Any:
-    return by_elements(sigmoid_of_range, 1, x)[0] if suited(x) else NotImplemented
+    return by_elements(sigmoid_of_range, 1, x)[0] if x.size > FEW and suited(x) else NotImplemented
 
 
 def by_elements(loops: Callable[..., None], results: int, *arrays: Array, grain: int = GRAIN) -> tuple[Array, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from retrograd.autograd.ops.choice import relu_gradient
 from retrograd.backends import numpy as xp
-from retrograd.backends.numba import KERNELS
+from retrograd.backends.numba import KERNELS, activations
 from retrograd.backends.numba.exponential import exp
 from retrograd.backends.numba.jit import compiled
 from tests.backends.compiled.same import FLOATS, draws, same
@@ -60,8 +60,14 @@ def test_gelu_is_as_accurate_as_the_plain_function() -> None:
         assert np.max(np.abs(one - truth)) <= 1.2 * np.max(np.abs(other - truth))
 
 
+@pytest.fixture
+def every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activations, "FEW", -1)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shape", [(0,), (1,), (7, 13), (3, 2**17)])
+@pytest.mark.usefixtures("every_size")
 def test_relu_with_its_gradient_and_sigmoid(dtype: str, shape: tuple[int, ...], threads: int) -> None:
     x, g = draws(dtype, shape, shape)
     same(relu_gradient, xp, g, same(xp.relu, x))
@@ -69,6 +75,7 @@ def test_relu_with_its_gradient_and_sigmoid(dtype: str, shape: tuple[int, ...], 
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.usefixtures("every_size")
 def test_relu_and_sigmoid_keep_nan_and_go_to_their_limits(dtype: str) -> None:
     x = np.array([np.nan, np.inf, -np.inf, 800, -800, 0.0, -0.0, 1e-40], dtype)
     g = np.array([1, 2, np.nan, 4, np.inf, 6, 7, 8], dtype)
@@ -76,6 +83,13 @@ def test_relu_and_sigmoid_keep_nan_and_go_to_their_limits(dtype: str) -> None:
     same(xp.sigmoid, x, ulps=2)
 
 
+def test_relu_and_sigmoid_of_few_elements_are_left_to_numpy() -> None:
+    x = np.ones(100, "float32")
+    assert all(KERNELS[name](x) is NotImplemented for name in ("relu", "sigmoid"))
+    assert KERNELS["relu_gradient"](xp, x, x) is NotImplemented
+
+
+@pytest.mark.usefixtures("every_size")
 def test_activations_are_left_to_numpy_in_other_dtypes_and_layouts() -> None:
     for dtype in ("float16", "float64", "int64"):
         assert KERNELS["gelu"](np.ones(3, dtype)) is NotImplemented
