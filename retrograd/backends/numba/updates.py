@@ -14,6 +14,8 @@ from retrograd.backends.numba.jit import compiled, suited
 __all__ = ["adam_step", "sgd_step"]
 
 Array = Any
+FEW = 2**12
+"""Elements up to which NumPy's few calls for SGD are over sooner."""
 
 
 @compiled
@@ -44,7 +46,7 @@ def sgd_step(
     first: bool = False,
 ) -> Any:
     buffer = momentum_buffer if momentum else None
-    if not suited(param, grad, buffer):
+    if param.size <= FEW or not suited(param, grad, buffer):
         return NotImplemented
     kind = param.dtype.type
     numbers = (kind(momentum), kind(1.0 - dampening), kind(-1.0 if maximize else 1.0))

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from retrograd.backends import numpy as xp
+from retrograd.backends.numba import KERNELS, updates
 from tests.backends.compiled.same import FLOATS, draws, same
 
 RATES = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
+
+
+@pytest.fixture(autouse=True)
+def _every_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(updates, "FEW", -1)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -47,3 +53,8 @@ def test_an_infinite_gradient_goes_no_further_than_in_numpy() -> None:
     param[4] = np.inf
     same(xp.sgd_step, param, grad, mean, lr=0.1, momentum=0.9)
     same(xp.adam_step, param, grad, mean, np.abs(mean), None, step=1, **RATES)
+
+
+def test_sgd_on_few_elements_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert KERNELS["sgd_step"](np.ones(100), np.ones(100), None, lr=0.1) is NotImplemented
