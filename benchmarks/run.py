@@ -41,7 +41,7 @@ class Worker:
 
     def __init__(self, name: str, threads: int) -> None:
         environment = dict(os.environ, **dict.fromkeys(machine.THREAD_VARIABLES, str(threads)))
-        environment["OPENBLAS_THREAD_TIMEOUT"] = "20"  # as retrograd sets it; here NumPy is imported first
+        environment["OPENBLAS_THREAD_TIMEOUT"] = "19"  # as retrograd sets it; here NumPy is imported first
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name, "--threads", str(threads)],

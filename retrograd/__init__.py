@@ -9,7 +9,7 @@ tensor([2., 4.])
 
 import os
 
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")  # before NumPy is imported; why is in backends/threads.py
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "19")  # before NumPy is imported; why is in backends/threads.py
 
 import importlib
 from math import e, inf, nan, pi

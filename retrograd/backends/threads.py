@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 # OpenBLAS's threads wait for their next product in a loop, for some hundredths of a second, and take a core from every
-# range that is shared out meanwhile. `retrograd/__init__.py` lets them wait 2²⁰ ticks; a NumPy that was imported before
+# range that is shared out meanwhile. `retrograd/__init__.py` lets them wait 2¹⁹ ticks; a NumPy that was imported before
 # has read its environment already.
 number = cores()
 pool: ThreadPoolExecutor | None = None
