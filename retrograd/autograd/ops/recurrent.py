@@ -33,6 +33,7 @@ from retrograd.autograd.ops.recurrent_kernels import (
 )
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor
+from retrograd.backends.threads import get_num_threads
 
 Sizes = tuple[int, ...]
 Step = Callable[..., tuple[Any, ...]]
@@ -54,8 +55,8 @@ class Part(NamedTuple):
 
 
 def parts(xp: Any, x: Any, columns: int, sizes: Sizes, reverse: bool) -> list[Part]:
-    """All steps, in parts whose gates, rows of so many columns, stay in the cache."""
-    most = max(1, xp.scratch_bytes // (8 * columns * x.dtype.itemsize))
+    """All steps, in parts whose gates, rows of so many columns, stay in the caches, of which every thread has one."""
+    most = max(1, get_num_threads() * xp.scratch_bytes // (8 * columns * x.dtype.itemsize))
     groups: list[list[tuple[slice, int]]] = [[]]
     count = 0
     for rows, n in steps(sizes, reverse):
