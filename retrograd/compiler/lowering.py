@@ -29,7 +29,8 @@ def lower(recording: Recording) -> list[Operation]:
     operations, result = taken_apart(recording.operations, recording.result, numbers)
     recording.result = result
     operations = alive(shared(not_spread(operations), recording), recording.result)
-    return blocks(let_rows_wait(decisions_first(operations), recording.result), recording.result)
+    operations = let_rows_wait(decisions_first(operations), recording.result)
+    return alive(blocks(operations, recording.result), recording.result)
 
 
 def taken_apart(operations: list[Operation], result: Any, numbers: Any) -> tuple[list[Operation], Any]:

@@ -14,6 +14,7 @@ from retrograd.autograd.tensor import make
 from retrograd.backends import threads
 from retrograd.compiler.blocks import Block
 from retrograd.compiler.capture import Stretch
+from retrograd.compiler.loops import compiled
 from retrograd.compiler.operations import Argument, Array, Built, Made, Operation, Recording, Value, values_in
 from retrograd.compiler.results import spent
 from retrograd.compiler.unfold import keep, transposed
@@ -27,7 +28,22 @@ SYMBOLS = {
     "greater_equal": ">=", "equal": "==", "not_equal": "!=", "bitwise_and": "&", "bitwise_or": "|",
 }  # fmt: skip
 """NumPy's scalars compute by operators in a tenth of the time of functions."""
-RESERVED = {*keyword.kwlist, "step", "share", "empty", "task", "start", "stop", "range", "min", "slice", "i", "j"}
+RESERVED = {
+    *keyword.kwlist,
+    "step",
+    "share",
+    "empty",
+    "zeros",
+    "compiled",
+    "task",
+    "start",
+    "stop",
+    "range",
+    "min",
+    "slice",
+    "i",
+    "j",
+}
 """Names that the source uses itself."""
 RETAINING = frozenset({"accumulate", "setitem", "add_into", "touch"})
 """Effects that keep no array that they are given, unless they own it."""
@@ -148,13 +164,17 @@ class Program:
         if by_operator(operation):
             a, b = map(self.expression, operation.args)
             return f"t{out.number} = {a} {SYMBOLS[operation.name]} {b}"
-        args = [self.expression(a) for a in operation.args]
-        args += [f"{name}={self.expression(a)}" for name, a in operation.kwargs.items()]
+        home = None
         if isinstance(operation.function, np.ufunc) or operation.function is keep:
             home = self.home(operation, dies)
-            args += [] if home is None else [f"out=t{home.number}"]
-        call = f"{self.name(operation.function, operation.name)}({', '.join(args)})"
-        return f"{self.target(out)} = {call}" if any(True for _ in operation.made()) else call
+        return self.call(operation, [] if home is None else [f"out=t{home.number}"])
+
+    def call(self, operation: Operation, more: list[str]) -> str:
+        """An operation as a call, with more arguments."""
+        args = [self.expression(a) for a in operation.args]
+        args += [f"{name}={self.expression(a)}" for name, a in operation.kwargs.items()]
+        call = f"{self.name(operation.function, operation.name)}({', '.join([*args, *more])})"
+        return f"{self.target(operation.outs)} = {call}" if any(True for _ in operation.made()) else call
 
     def home(self, operation: Operation, dies: Any) -> Value | None:
         """An operand over which the result is written."""
@@ -176,7 +196,7 @@ class Program:
         block: Block = operation.function
         name = f"fused_{len(self.fused) + 1}"
         self.fused.append(block.source(name, self, block.homes(dies)))
-        self.scope["share"], self.scope["empty"] = threads.share, np.empty
+        self.scope |= {"share": threads.share, "empty": np.empty, "zeros": np.zeros, "compiled": compiled}
         args = ", ".join(f"t{v.number}" for v in block.inputs)
         return f"{self.target(operation.outs)} = {name}({args})"
 
@@ -241,7 +261,7 @@ class Program:
         """The name of a constant in the program's scope."""
         if id(thing) not in self.named:
             wanted = "".join(c if c.isalnum() else "_" for c in wanted).strip("_") or "constant"
-            if wanted in RESERVED or wanted[0].isdigit() or (wanted[0] in "osvtx" and wanted[1:].isdigit()):
+            if wanted in RESERVED or wanted[0].isdigit() or (wanted[0] in "cosvtx" and wanted[1:].isdigit()):
                 wanted = f"the_{wanted}"
             name = wanted
             for n in itertools.count(2):

@@ -15,9 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.backends.kernels import get_kernels
+from retrograd.backends.numpy_activations import _EXP_LIMIT, _ONE
 from retrograd.compiler.operations import Operation, Value
 
-__all__ = ["keep", "transposed", "unfolded"]
+__all__ = ["LARGE", "keep", "transposed", "unfolded"]
+
+LARGE = 1 << 18
+"""Elements from which on arrays are worth going through in blocks."""
 
 
 class Untraceable(Exception):
@@ -212,11 +217,11 @@ class Names:
         return self.trace.call(np.maximum, x, min) if max is None else self.trace.call(np.minimum, x, max)
 
     def sigmoid(self, x: Symbol) -> Symbol:
-        """As the NumPy backend computes it, step by step."""
+        """As the NumPy backend computes it, step by step; numba has a kernel for what is too small for a block."""
         char = x.dtype.char
-        if char not in "fd":
+        if char not in "fd" or (get_kernels() == "numba" and x.size < LARGE):
             raise Untraceable
-        limit, one = self.xp._EXP_LIMIT[char], self.xp._ONE[char]
+        limit, one = _EXP_LIMIT[char], _ONE[char]
         bounded = self.trace.call(np.minimum, self.trace.call(np.negative, x), limit)
         return self.trace.call(np.reciprocal, self.trace.call(np.add, self.trace.call(np.exp, bounded), one))
 

@@ -24,6 +24,9 @@ def test_a_compiled_program_gives_the_numbers_of_the_program_itself(name):
     replayed = build(compiled, name)  # raises where it cannot be compiled
     for _ in range(STEPS):
         for expected, found in zip(numbers(plain()), numbers(replayed()), strict=True):
-            assert np.array_equal(expected, found)
+            if rg.get_kernels() == "numba":  # exponentials and sums in loops differ in the last places
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+            else:
+                assert np.array_equal(expected, found)
     assert replayed.reason is None
     assert len(replayed.variants) == 1
