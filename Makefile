@@ -49,7 +49,7 @@ format: $(VENV)/.with-dev ## put the code into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.with-demo $(VENV)/.with-parity ## measure against PyTorch, JAX, autograd, MyGrad and bare NumPy
+bench: $(VENV)/.with-demo $(VENV)/.with-numba $(VENV)/.with-parity ## measure against PyTorch, JAX, autograd, MyGrad and bare NumPy
 	$(BIN)/python benchmarks/run.py --threads 1,2 --rounds 4 $(ARGS)
 
 clean: ## remove the virtual environment and what tools have cached

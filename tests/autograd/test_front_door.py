@@ -14,8 +14,9 @@ HEAVY = ("cupy", "graphviz", "matplotlib", "tqdm", "mpi4py", "safetensors", "skl
 
 
 def run(code: str, **environment: str) -> str:
+    plain = {name: value for name, value in os.environ.items() if name != "RETROGRAD_KERNELS"}
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**plain, **environment}
     )
     return result.stdout
 

@@ -65,15 +65,15 @@ def gelu(x: Array) -> Any:
 
 
 def relu(x: Array) -> Any:
-    return by_elements(relu_of_range, 1, x, grain=LIGHT)[0] if x.size > FEW and suited(x) else NotImplemented
+    return by_elements(relu_of_range, 1, x, grain=LIGHT)[0] if suited(x) and x.size > FEW else NotImplemented
 
 
 def relu_gradient(xp: Any, g: Array, out: Array) -> Any:
-    return by_elements(relu_slopes, 1, g, out, grain=LIGHT)[0] if g.size > FEW and suited(g, out) else NotImplemented
+    return by_elements(relu_slopes, 1, g, out, grain=LIGHT)[0] if suited(g, out) and g.size > FEW else NotImplemented
 
 
 def sigmoid(x: Array) -> Any:
-    return by_elements(sigmoid_of_range, 1, x)[0] if x.size > FEW and suited(x) else NotImplemented
+    return by_elements(sigmoid_of_range, 1, x)[0] if suited(x) and x.size > FEW else NotImplemented
 
 
 def by_elements(loops: Callable[..., None], results: int, *arrays: Array, grain: int = GRAIN) -> tuple[Array, ...]:

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+import retrograd as rg
+from retrograd.autograd import ops
 from retrograd.autograd.ops.choice import relu_gradient
 from retrograd.backends import numpy as xp
 from retrograd.backends.numba import KERNELS, activations
@@ -87,6 +89,11 @@ def test_relu_and_sigmoid_of_few_elements_are_left_to_numpy() -> None:
     x = np.ones(100, "float32")
     assert all(KERNELS[name](x) is NotImplemented for name in ("relu", "sigmoid"))
     assert KERNELS["relu_gradient"](xp, x, x) is NotImplemented
+
+
+def test_a_gradient_that_is_recorded_is_left_to_the_plain_function() -> None:
+    x = rg.ones(3)
+    assert KERNELS["relu_gradient"](ops, x, x) is NotImplemented
 
 
 @pytest.mark.usefixtures("every_size")
