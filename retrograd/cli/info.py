@@ -17,13 +17,13 @@ from retrograd.backends import backend_of, devices_available
 __all__ = ["add_parser", "report"]
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")
-OPTIONAL = ("graphviz", "matplotlib", "safetensors", "scikit-learn", "tqdm")
+OPTIONAL = ("graphviz", "matplotlib", "numba", "safetensors", "scikit-learn", "threadpoolctl", "tqdm")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def add_parser(commands: Any) -> None:
     """Adds the command to the parser."""
-    parser = commands.add_parser("info", help="versions, devices, BLAS and threads")
+    parser = commands.add_parser("info", help="versions, devices, BLAS, kernels and threads")
     parser.set_defaults(run=run)
 
 
@@ -47,6 +47,7 @@ def report() -> dict[str, str]:
         "backend cpu": f"numpy {np.__version__}",
         "backend cuda": state_of("cuda"),
         "BLAS": f"{blas.get('name')} {blas.get('version')}",
+        "kernels": rg.get_kernels(),
         "cores": str(os.cpu_count()),
         "threads": ", ".join(threads) or f"as many as cores ({', '.join(THREAD_VARIABLES)} not set)",
         "dot": shutil.which("dot") or "not found: pictures need Graphviz",

@@ -106,6 +106,7 @@ def test_info_names_versions_and_devices(capsys):
     assert np.__version__ in printed
     assert "cpu" in printed
     assert "BLAS" in printed
+    assert f"kernels         {rg.get_kernels()}" in printed
 
 
 @pytest.mark.parametrize(
