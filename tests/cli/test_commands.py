@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+import retrograd as rg
 from retrograd import io, models
 from retrograd.cli import main
 from retrograd.cli.datasets import load
