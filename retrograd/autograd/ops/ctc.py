@@ -12,6 +12,7 @@ from retrograd.autograd.ops.scan import shifted
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.tensor import Tensor, make
 from retrograd.autograd.view import apply
+from retrograd.backends.kernels import fusable
 
 NEVER = -float("inf")
 
@@ -25,7 +26,7 @@ def ctc(xp: Any, y: Any, *, alive: Any, start: Any, entry: Any, skip: Any, ends:
     from the one before that, and end; else −∞. `alive` (frames, n, 1) says which frames there are. Where no path fits
     the loss is ∞, and its gradient 0.
     """
-    return paths(xp, y, alive, start, entry, skip, ends)
+    return ctc_paths(xp, y, alive, start, entry, skip, ends)
 
 
 @ctc.vjp
@@ -38,8 +39,14 @@ def _(
     """
     if isinstance(g, Tensor):  # what is to be differentiated again is the recursion itself
         at = xp.copy(y)
-        loss, _, _ = paths(xp, at, *(make(a) for a in (alive, start, entry, skip, ends)))
+        loss, _, _ = ctc_paths(xp, at, *(make(a) for a in (alive, start, entry, skip, ends)))
         return grad(loss, at, g, create_graph=True)[0]
+    return ctc_gradient(xp, g, alive, shares, ending)
+
+
+@fusable
+def ctc_gradient(xp: Any, g: Any, alive: Any, shares: Any, ending: Any) -> Any:
+    """The cotangent of the scores: (frames, n, states)."""
     here = -xp.expand_dims(g, axis=1) * ending
     found = []
     for now, (stayed, moved, skipped) in zip(alive[::-1], reversed(shares)):
@@ -49,7 +56,8 @@ def _(
     return xp.stack(found[::-1], axis=0)
 
 
-def paths(xp: Any, y: Any, alive: Any, start: Any, entry: Any, skip: Any, ends: Any) -> tuple[Any, Any, Any]:
+@fusable
+def ctc_paths(xp: Any, y: Any, alive: Any, start: Any, entry: Any, skip: Any, ends: Any) -> tuple[Any, Any, Any]:
     """The losses; for every frame, the shares of the three ways into each state; the shares of the last states."""
     here = xp.broadcast_to(start, shape=y.shape[1:])
     shares = []
