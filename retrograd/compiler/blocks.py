@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrograd.backends import numpy as xp
 from retrograd.backends.kernels import get_kernels
 from retrograd.compiler.loops import Nest, looped, reduced
 from retrograd.compiler.operations import Operation, Value, values_in
@@ -243,7 +244,9 @@ def large(operation: Operation) -> bool:
     out = operation.outs
     if operation.effect or not isinstance(out, Value) or out.shape is None or math.prod(out.shape) < LARGE:
         return False
-    if not (isinstance(operation.function, np.ufunc) or operation.function in (keep, np.where)) or operation.kwargs:
+    if not (isinstance(operation.function, np.ufunc) or operation.function in (keep, np.where, xp.astype)):
+        return False
+    if operation.kwargs and operation.function is not xp.astype:
         return False
     return all(isinstance(a, (Value, int, float, np.generic, np.ndarray)) for a in operation.args) and all(
         v.shape is not None for v in operation.used()

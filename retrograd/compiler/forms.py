@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from retrograd.backends import numpy as xp
 from retrograd.compiler.operations import Operation, Value
 from retrograd.compiler.unfold import keep
 
@@ -54,11 +55,12 @@ FORMS: dict[Any, str] = {
     np.bitwise_xor: "{0} ^ {1}",
     np.where: "{1} if {0} else {2}",
     keep: "{0} if {1} else {kind}(0)",
+    xp.astype: "{0}",  # operands are converted where they are not of that type
 }
 """Functions as expressions in their operands, which have the type `kind`."""
 FLOATS = ("float32", "float64")
 KINDS = {**{np.dtype(name): name for name in (*FLOATS, "int64")}, np.dtype(bool): "bool"}
-FLOATING = frozenset({np.reciprocal, np.sqrt, np.exp, np.tanh, np.fabs, np.isinf, np.isfinite})
+FLOATING = frozenset({xp.astype, np.reciprocal, np.sqrt, np.exp, np.tanh, np.fabs, np.isinf, np.isfinite})
 """Functions whose forms are those of floats alone."""
 NOT_BOOL = frozenset({np.add, np.multiply, np.absolute, np.square, np.maximum, np.minimum, np.fmax, np.fmin, np.sign})
 
@@ -70,10 +72,12 @@ def kinds(call: Operation) -> list[str]:
         found = [np.dtype(bool), call.outs.dtype, call.outs.dtype]
     elif call.function is keep:
         found = [call.outs.dtype, np.dtype(bool)]
+    elif call.function is xp.astype:
+        found = [call.outs.dtype]
     else:
         found = list(call.function.resolve_dtypes((*given, *[None] * call.function.nout)))[: len(given)]
     names = [KINDS.get(kind, "") for kind in found]
-    if call.function not in FORMS or not all(names) or call.outs.dtype not in KINDS:
+    if call.function not in FORMS or not all(names) or any(v.dtype not in KINDS for v in (call.outs, *call.used())):
         return []
     if (call.function in FLOATING and names[0] not in FLOATS) or (call.function in NOT_BOOL and names[0] == "bool"):
         return []

@@ -232,6 +232,19 @@ def test_an_array_of_one_dtype_chosen_by_another_stays_what_it_is():
     compared(lambda xp, x, n: [x * 2 + x, n * 2 - 1, xp.where(n > 50, x, -x)], x, n)
 
 
+def test_conversions_stand_in_loops():
+    x = np.random.default_rng(0).standard_normal(1000).astype("float32")
+    compared(lambda xp, x: [xp.astype(x > 0, "float32") - xp.astype(x < 0, "float32"), xp.astype(x, "float64") + 1], x)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int32", "uint8"])
+def test_operands_of_other_dtypes_keep_a_call_in_numpy(dtype):
+    x, y = np.linspace(0, 100, 1000, dtype="float32"), np.arange(1000).astype(dtype)
+    source, (found,) = program(lambda xp, x, y: [x * y + 1], x, y)
+    assert "@compiled" not in source
+    np.testing.assert_array_equal(found, x * y + 1)
+
+
 def test_functions_without_a_form_stay_in_numpy():
     x = np.linspace(0.1, 1, 1000, dtype="float32")
     source, (found,) = program(lambda xp, x: [xp.log(x * 2 + 1) * 3], x)
