@@ -31,6 +31,7 @@ from retrograd.backends.numpy_indexing import setitem as setitem
 from retrograd.backends.numpy_indexing import take_along_axis as take_along_axis
 from retrograd.backends.numpy_products import matmul as matmul
 from retrograd.backends.numpy_ranks import first_places
+from retrograd.backends.numpy_ranks import partition as partition
 from retrograd.backends.numpy_special import erf as erf
 from retrograd.backends.numpy_special import erfc as erfc
 from retrograd.backends.numpy_special import gelu as gelu

@@ -8,7 +8,7 @@ import numpy as np
 
 from retrograd.backends.contract import Array
 
-__all__ = ["first_places"]
+__all__ = ["first_places", "partition"]
 
 
 def first_places(x: Array, count: int, axis: int, descending: bool, argsort: Any) -> Array:
@@ -31,3 +31,8 @@ def first_places(x: Array, count: int, axis: int, descending: bool, argsort: Any
     places = (np.flatnonzero(kept) % length).reshape(*rows.shape[:-1], count)
     order = argsort(np.take_along_axis(rows, places, -1), axis=-1, descending=descending)
     return np.moveaxis(np.take_along_axis(places, order, -1), -1, axis)
+
+
+def partition(x: Array, rank: int) -> Array:
+    """A copy of a 1-d array in which one element, counted from 0, stands where it would in order; NaN is greatest."""
+    return np.partition(x, rank)

@@ -162,11 +162,10 @@ def min(xp: Any, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
 @primitive
 def median(xp: Any, x: Any, *, ignore_nan: bool = False) -> Any:
     """The lower median of all elements of a 1-d array; NaN if one is, unless these are ignored."""
-    ordered, size = xp.sort(x, axis=0), x.shape[0]
-    if x.dtype.kind != "f":
-        return xp.reshape(ordered[(size - 1) // 2 : (size + 1) // 2], ())
-    valid = int(xp.sum(x == x))
+    size = x.shape[0]
+    valid = size if x.dtype.kind != "f" else size - int(xp.count_nonzero(x != x))
     place = size - 1 if (valid < size and not ignore_nan) or not valid else (valid - 1) // 2
+    ordered = xp.partition(x, place) if hasattr(xp, "partition") else xp.sort(x, axis=0)  # a GPU sorts as fast
     return xp.reshape(ordered[place : place + 1], ())
 
 
