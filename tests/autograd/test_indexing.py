@@ -356,3 +356,12 @@ def test_nonzero_gives_indices_that_select_the_elements():
     assert x.nonzero().tolist() == [[0, 1], [1, 0]]
     assert x[x.nonzero(as_tuple=True)].tolist() == [2, 3]
     assert rg.argwhere(x).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("reduce", ["amin", "amax"])
+def test_an_extremum_of_scattered_values_is_nan_where_one_of_them_is(device, reduce):
+    index = rg.tensor([0, 0, 0, 1, 1, 0, 2, 2], device=device)
+    values = rg.tensor([1.0, np.nan, -2.0, np.nan, 5.0, 0.0, 4.0, 4.0], device=device)
+    for include_self in (True, False):
+        found = rg.zeros(3, device=device).scatter_reduce(0, index, values, reduce, include_self=include_self)
+        assert found.isnan().tolist() == [True, True, False]

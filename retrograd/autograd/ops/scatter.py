@@ -15,7 +15,9 @@ def scatter_extremum(xp: Any, x: Any, positions: Any, values: Any, *, largest: b
     """x with the largest (or smallest) of itself and the values at the positions."""
     if hasattr(xp, "reduce_at"):  # a GPU has no order in which duplicates meet
         return xp.reduce_at(xp.maximum if largest else xp.minimum, x, positions, values)
-    order = xp.argsort(values, descending=not largest)  # of duplicates the last that is written stays
+    # Of duplicates the last that is written stays: NaN, which is sorted behind all, or the extremum.
+    mirrored = not largest and values.dtype.kind == "f"
+    order = xp.argsort(-values) if mirrored else xp.argsort(values, descending=not largest)
     out = xp.copy(x)
     xp.setitem(out, (xp.getitem(positions, order),), xp.getitem(values, order))
     return (xp.maximum if largest else xp.minimum)(x, out)
