@@ -14,6 +14,7 @@ import numpy as np
 from retrograd.autograd.ops.shape import along
 from retrograd.autograd.primitive import primitive
 from retrograd.autograd.view import apply
+from retrograd.backends.kernels import fusable
 
 HostArray = np.ndarray[Any, Any]
 
@@ -45,6 +46,7 @@ class Taps:
 
 
 @primitive(name="Upsample")
+@fusable
 def resample(xp: Any, x: Any, *, axis: int, taps: Taps) -> Any:
     """The weighted sums that the table says, along one axis that is counted from the end."""
     if not taps.length:
