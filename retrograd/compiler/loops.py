@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retrograd.compiler.blocks import Block
     from retrograd.compiler.program import Program
 
-__all__ = ["Nest", "compiled", "looped", "reduced"]
+__all__ = ["Nest", "compiled", "looped", "reduced", "zeros"]
 
 PIECE = 1 << 12
 """Elements of a piece at least, and those that the innermost loop sums in their own dtype at most."""
@@ -36,6 +36,10 @@ FEW = 1 << 6
 """Numbers that are added one after the other in their own dtype at most."""
 GRAIN = 1 << 17
 """Elements that are worth a thread."""
+LINE = 64
+"""Bytes of a line of the cache."""
+UNROLLED = range(8, 64)
+"""Lengths of the innermost loop that LLVM is not told: it would write out all its steps, rather than use vectors."""
 
 
 def looped(call: Operation) -> bool:
@@ -141,21 +145,24 @@ class Nest:
             read[max(i for i, along in enumerate(self.along[x]) if along)].append(f"{x}_i = {self.element(x)}")
         totals = [s for s in self.sums if s.kind]
         last = len(self.lengths) - 1
-        flat = next((a for a in arrays if not last and self.along[a][0]), "")
-        length = f"{flat}.size" if flat else self.lengths[0]  # one loop for arrays of all lengths
+        steps: list[Any] = list(self.lengths)
+        longest = next((a for a in arrays if self.along[a][last]), "")
+        if longest and (not last or steps[last] in UNROLLED):
+            steps[last] = f"{longest}.shape[{last}]"  # without other loops, so that arrays of all lengths share this
         lines = [f"def {name}(start, stop, {', '.join([*arrays, *self.numbers.values()])}):"]
         lines.append("    for piece in range(start, stop):")
-        lines.append(f"        first, last = piece * {self.rows}, min(piece * {self.rows} + {self.rows}, {length})")
+        lines.append(f"        first, last = piece * {self.rows}, min(piece * {self.rows} + {self.rows}, {steps[0]})")
         for a in arrays:
             if self.along[a][0]:
                 lines.append(f"        {a}_piece = {a}[first:last]")
             elif a.startswith("s"):
                 lines.append(f"        {a}_piece = {a}[piece : piece + 1]")
-        for depth, n in enumerate(self.lengths):
+        steps[0] = "last - first"
+        for depth, n in enumerate(steps):
             indent = "    " * (depth + 2)
             if depth == last:
                 lines += [f"{indent}{s.name}_i = {s.kind}(0)" for s in totals]
-            lines.append(f"{indent}for i{depth} in range({n if depth else 'last - first'}):")
+            lines.append(f"{indent}for i{depth} in range({n}):")
             lines += [f"{indent}    {line}" for line in read[depth]]
         lines += [f"{indent}    {line}" for line in self.innermost()]
         lines += [f"{indent}{self.element(s.name)} += {s.name}_i" for s in totals]
@@ -224,6 +231,14 @@ class Nest:
         if not s.own:
             total += f".astype({program.name(s.out.dtype, str(s.out.dtype))})"
         return f"{total}.reshape({s.out.shape})" if s.out.shape else total
+
+
+def zeros(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Where to add, at the start of a line of the cache: to add to vectors that cross lines takes twice as long."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.zeros(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def compiled(function: Any) -> Any:

@@ -14,7 +14,7 @@ from retrograd.autograd.tensor import make
 from retrograd.backends import threads
 from retrograd.compiler.blocks import Block
 from retrograd.compiler.capture import Stretch
-from retrograd.compiler.loops import compiled
+from retrograd.compiler.loops import compiled, zeros
 from retrograd.compiler.operations import Argument, Array, Built, Made, Operation, Recording, Value, values_in
 from retrograd.compiler.results import spent
 from retrograd.compiler.unfold import keep, transposed
@@ -196,7 +196,7 @@ class Program:
         block: Block = operation.function
         name = f"fused_{len(self.fused) + 1}"
         self.fused.append(block.source(name, self, block.homes(dies)))
-        self.scope |= {"share": threads.share, "empty": np.empty, "zeros": np.zeros, "compiled": compiled}
+        self.scope |= {"share": threads.share, "empty": np.empty, "zeros": zeros, "compiled": compiled}
         args = ", ".join(f"t{v.number}" for v in block.inputs)
         return f"{self.target(operation.outs)} = {name}({args})"
 
