@@ -184,6 +184,8 @@ def test_rows_columns_and_numbers_are_spread_over_a_loop(shapes, threads):
         ((7, 11, 64), (0, 2)),
         ((70, 110, 6), 1),
         ((70, 110, 6), (0, 1)),
+        ((90, 50, 16), 1),
+        ((90, 50, 16), (0, 2)),
         ((1, 90, 1), 1),
     ],
     ids=str,
@@ -215,6 +217,13 @@ def test_sums_within_a_loop_do_not_depend_on_the_number_of_threads():
     for one in found[1:]:
         assert one[0] == found[0][0]
         np.testing.assert_array_equal(one[1], found[0][1])
+
+
+def test_arrays_of_sums_start_at_a_line_of_the_cache():
+    for shape in ((3,), (1000, 1, 16), (2, 0)):
+        found = loops.zeros(shape, np.dtype(np.float64))
+        assert (found.shape, found.dtype, found.ctypes.data % 64) == (shape, np.float64, 0)
+        assert not found.any()
 
 
 def test_sums_of_infinities_and_nan_are_those_of_numpy():
