@@ -76,14 +76,13 @@ def check_sampling(input: Tensor, grid: Tensor, mode: str, padding_mode: str) ->
         raise ValueError(f"grid_sample: mode must be 'bilinear', 'nearest' or 'bicubic', got {mode!r}.")
     if padding_mode not in ("zeros", "border", "reflection"):
         raise ValueError(f"grid_sample: padding_mode must be 'zeros', 'border' or 'reflection', got {padding_mode!r}.")
-    shapes = f"input {input.shape} and grid {grid.shape}"
     if input.ndim not in (4, 5) or grid.ndim != input.ndim or grid.shape[-1] != input.ndim - 2:
         raise RuntimeError(
             f"grid_sample: Expected 4-D input with a grid (batch, H, W, 2), or 5-D input with (batch, D, H, W, 3), "
-            f"got {shapes}."
+            f"got {shapes(input, grid)}."
         )
     if input.shape[0] != grid.shape[0]:
-        raise RuntimeError(f"grid_sample: Expected grid and input to have same batch size, got {shapes}.")
+        raise RuntimeError(f"grid_sample: Expected grid and input to have same batch size, got {shapes(input, grid)}.")
     if input.dtype != grid.dtype or input.dtype.kind != "f":
         raise RuntimeError(
             f"grid_sample: Expected input and grid to have the same floating dtype, got {input.dtype} and {grid.dtype}."
@@ -91,4 +90,9 @@ def check_sampling(input: Tensor, grid: Tensor, mode: str, padding_mode: str) ->
     if 0 in input.shape[2:]:
         raise RuntimeError(f"grid_sample: Expected input to have non-empty spatial dimensions, got {input.shape}.")
     if mode == "bicubic" and input.ndim != 4:
-        raise RuntimeError(f"grid_sample: bicubic interpolation only supports 4D input, got {shapes}.")
+        raise RuntimeError(f"grid_sample: bicubic interpolation only supports 4D input, got {shapes(input, grid)}.")
+
+
+def shapes(input: Tensor, grid: Tensor) -> str:
+    """What a message says was given."""
+    return f"input {input.shape} and grid {grid.shape}"
