@@ -1,8 +1,8 @@
 """Sampling an image at the points of a grid, and its gradients, without arrays of what is picked
 (`autograd/ops/sampling.py`).
 
-Blocks of points, whose tables of pixels and weights (`neighbours.py`) stay in the cache, go through all channels. Images
-are (batch, channels, pixels), grids (batch, points, dimensions). Threads share out the images.
+Blocks of points, whose tables of pixels and weights (`neighbours.py`) stay in the cache, go through all channels.
+Images are (batch, channels, pixels), grids (batch, points, dimensions). Threads share out the images.
 """
 
 from __future__ import annotations
