@@ -12,6 +12,12 @@ torch = pytest.importorskip("torch")
 
 REDUCTIONS = ("mean", "sum", "none")
 rng = np.random.default_rng(0)
+START = rng.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def _the_same_numbers_whatever_ran_before() -> None:
+    rng.bit_generator.state = START
 
 
 def compare(name, settings, arrays, target, tensors=None, rtol=1e-10, second=True):
