@@ -23,7 +23,7 @@ from typing import Any
 import cupy as cp
 
 from retrograd.backends.contract import Array
-from retrograd.backends.cublas import NUMBERS, Products
+from retrograd.backends.cupy_cublas import NUMBERS, Products
 
 __all__ = ["Captured", "concatenated", "matmul"]
 

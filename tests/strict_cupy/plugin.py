@@ -22,7 +22,7 @@ _MODULE = "tests.strict_cupy.loaded_backend"
 LIBRARY = Library()
 """The cuBLAS that the backend calls directly."""
 _GRAPHS = "retrograd.backends.cupy_graphs"
-_KNOWS_CUPY = ("cupy", "retrograd.backends.cupy", "retrograd.backends.cublas")
+_KNOWS_CUPY = ("cupy", "retrograd.backends.cupy")
 """How the names of the modules begin that are CuPy's, or import it."""
 
 
@@ -41,7 +41,7 @@ def load_strict_backend() -> Any:
     sys.modules.update(cupy=make_cupy(), cupyx=make_cupyx())
     try:
         again.loader.exec_module(module)
-        sys.modules["retrograd.backends.cublas"].load = lambda: LIBRARY  # type: ignore[attr-defined]
+        sys.modules["retrograd.backends.cupy_cublas"].load = lambda: LIBRARY  # type: ignore[attr-defined]
         module.graphs = sys.modules[_GRAPHS]  # type: ignore[attr-defined]
     finally:
         for name in [name for name in sys.modules if name.startswith(_KNOWS_CUPY)]:
